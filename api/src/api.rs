@@ -1,0 +1,263 @@
+//! What all handlers hold: the configuration, the replicated table, and the nodes to ask.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, join_all};
+use tokio::sync::watch;
+
+use crate::http::error::ApiError;
+use crate::http::page::Consistency;
+use crate::node::{Identity, Node, NodeError, PeerNode};
+use crate::replicated::ReplicatedView;
+
+/// Limits and the token. The defaults serve a cluster on one local network.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Every request below `/api/v1` must carry it. Default: none needed.
+    pub http_bearer_token: Option<String>,
+    /// Rows of one answer, at least 1. Default 10,000.
+    pub max_row_limit: u32,
+    /// How long a node may take to answer. Default 5 s.
+    pub peer_timeout: Duration,
+    /// Bytes of a request's body. Default 2 MiB: a 1 MiB payload in base64 fits.
+    pub max_body_bytes: usize,
+    /// Connections served at a time, 1 to 1,000,000; more wait. Default 1,024.
+    pub max_connections: usize,
+    /// How long a client may take for the header of a request, and how long a connection may be idle
+    /// between two. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long a client may take for a body; with `peer_timeout` on top, how long a whole request
+    /// may take. Default 30 s.
+    pub request_timeout: Duration,
+    /// How long requests under way may take when the server stops. Default 5 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            http_bearer_token: None,
+            max_row_limit: 10_000,
+            peer_timeout: Duration::from_secs(5),
+            max_body_bytes: 2 * 1024 * 1024,
+            max_connections: 1_024,
+            header_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Where the process is in its life, as `/ready` needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its listeners are not all up yet.
+    Starting,
+    /// Its listeners take connections.
+    Serving,
+    /// It is about to stop, or told to let its clients go.
+    Draining,
+}
+
+/// The HTTP API of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: ApiConfig,
+    replicated: Arc<dyn ReplicatedView>,
+    identity: Arc<Identity>,
+    address: String,
+    local: Arc<dyn Node>,
+    peers: Mutex<BTreeMap<u64, Arc<PeerNode>>>,
+    phase: watch::Receiver<Phase>,
+}
+
+/// The parts of an [`Api`].
+pub struct ApiParts {
+    /// Limits and the token.
+    pub config: ApiConfig,
+    /// The replicated table.
+    pub replicated: Arc<dyn ReplicatedView>,
+    /// This node's identifier and, once known, its cluster's.
+    pub identity: Arc<Identity>,
+    /// This node's rpc address, shown in its name.
+    pub address: String,
+    /// This node.
+    pub local: Arc<dyn Node>,
+    /// The configured peers. Nodes that the table knows and this list does not are asked at the
+    /// address in the table.
+    pub peers: Vec<PeerNode>,
+    /// Where the process is in its life.
+    pub phase: watch::Receiver<Phase>,
+}
+
+/// A question that is under way.
+pub(crate) type Asked<T> = BoxFuture<'static, Result<T, NodeError>>;
+
+/// A node of the cluster and how to ask it.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) id: u64,
+    /// `{id}@{address}`.
+    pub(crate) name: String,
+    node: Result<Arc<dyn Node>, NodeError>,
+}
+
+impl Member {
+    /// Asks the node, for at most `deadline`.
+    pub(crate) async fn ask<T>(
+        &self,
+        deadline: Duration,
+        question: impl FnOnce(Arc<dyn Node>) -> Asked<T>,
+    ) -> Result<T, NodeError> {
+        let node = self.node.clone()?;
+        let answer = tokio::time::timeout(deadline, question(node)).await;
+        let late = || format!("{} did not answer in {deadline:?}", self.name);
+        answer.unwrap_or_else(|_| Err(NodeError::Unreachable(late())))
+    }
+}
+
+impl Api {
+    /// Puts the parts together. Nothing is asked or opened yet.
+    pub fn new(parts: ApiParts) -> Self {
+        let peers = parts
+            .peers
+            .into_iter()
+            .map(|peer| (peer.id(), Arc::new(peer)));
+        let inner = Inner {
+            config: parts.config,
+            replicated: parts.replicated,
+            identity: parts.identity,
+            address: parts.address,
+            local: parts.local,
+            peers: Mutex::new(peers.collect()),
+            phase: parts.phase,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &ApiConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn replicated(&self) -> &dyn ReplicatedView {
+        self.inner.replicated.as_ref()
+    }
+
+    pub(crate) fn local(&self) -> &Arc<dyn Node> {
+        &self.inner.local
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.inner.phase.borrow()
+    }
+
+    /// Waits until this node's state is as fresh as asked for.
+    pub(crate) async fn freshen(&self, consistency: Consistency) -> Result<(), ApiError> {
+        if consistency == Consistency::Local {
+            return Ok(());
+        }
+        let limit = self.config().peer_timeout;
+        let barrier = tokio::time::timeout(limit, self.replicated().read_barrier()).await;
+        let failed = match barrier {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the leader did not answer in {limit:?}"),
+        };
+        Err(ApiError::unavailable("no_leader", failed))
+    }
+
+    /// All nodes: this one, the configured peers, and those in the table; by identifier.
+    pub(crate) fn members(&self) -> Vec<Member> {
+        let own = self.inner.identity.node_id();
+        let mut members = BTreeMap::new();
+        members.insert(
+            own,
+            self.member(own, &self.inner.address, Ok(self.inner.local.clone())),
+        );
+        for known in self
+            .replicated()
+            .nodes()
+            .iter()
+            .filter(|known| known.id != own)
+        {
+            if let Err(error) = self.learn(known.id, &known.rpc_address) {
+                members.insert(
+                    known.id,
+                    self.member(known.id, &known.rpc_address, Err(error)),
+                );
+            }
+        }
+        let peers = self
+            .inner
+            .peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (id, peer) in peers.iter().filter(|(id, _)| **id != own) {
+            members.insert(
+                *id,
+                self.member(*id, peer.address(), Ok(peer.clone() as Arc<dyn Node>)),
+            );
+        }
+        members.into_values().collect()
+    }
+
+    fn member(&self, id: u64, address: &str, node: Result<Arc<dyn Node>, NodeError>) -> Member {
+        Member {
+            id,
+            name: format!("{id}@{address}"),
+            node,
+        }
+    }
+
+    /// Makes a client for a node that the table knows and the configuration does not.
+    fn learn(&self, id: u64, address: &str) -> Result<(), NodeError> {
+        let mut peers = self
+            .inner
+            .peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Vacant(place) = peers.entry(id) {
+            let identity = self.inner.identity.clone();
+            let peer = PeerNode::new(identity, id, address, self.config().peer_timeout)?;
+            place.insert(Arc::new(peer));
+        }
+        Ok(())
+    }
+
+    /// One node; 404 when there is none with this identifier.
+    pub(crate) fn known_member(&self, id: u64) -> Result<Member, ApiError> {
+        let member = self.members().into_iter().find(|member| member.id == id);
+        member.ok_or_else(|| ApiError::unknown_node(id))
+    }
+
+    /// Asks one node.
+    pub(crate) async fn ask<T>(
+        &self,
+        member: &Member,
+        question: impl FnOnce(Arc<dyn Node>) -> Asked<T>,
+    ) -> Result<T, NodeError> {
+        member.ask(self.config().peer_timeout, question).await
+    }
+
+    /// Asks all nodes at the same time; answers are in ascending order of node identifier.
+    pub(crate) async fn ask_all<T>(
+        &self,
+        question: impl Fn(Arc<dyn Node>) -> Asked<T>,
+    ) -> Vec<(Member, Result<T, NodeError>)> {
+        let question = &question;
+        let ask = |member: Member| async move {
+            let answer = self.ask(&member, question).await;
+            (member, answer)
+        };
+        join_all(self.members().into_iter().map(ask)).await
+    }
+}

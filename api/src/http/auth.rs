@@ -1,0 +1,73 @@
+//! The bearer token (RFC 6750 §2.1), which everything but `/live` and `/ready` needs when one is set.
+
+use std::hint::black_box;
+
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use crate::api::Api;
+
+/// Paths for load balancers, which hold no token.
+const OPEN: [&str; 2] = ["/live", "/ready"];
+
+/// Refuses a request without the right token, before anything else is looked at.
+pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let open = OPEN.contains(&request.uri().path());
+    let expected = api.config().http_bearer_token.as_deref().filter(|_| !open);
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .map(|value| value.as_bytes());
+    if expected.is_some_and(|token| !grants(token, given)) {
+        return unauthorized().into_response();
+    }
+    next.run(request).await
+}
+
+fn unauthorized() -> ApiError {
+    let message = "Send the header 'Authorization: Bearer <http_bearer_token>'.";
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+}
+
+/// Exactly `Bearer <token>`.
+fn grants(token: &str, given: Option<&[u8]>) -> bool {
+    let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
+    given.is_some_and(|given| same(given, token.as_bytes()))
+}
+
+/// Compares in a time that depends on the length of `given` only, so that a token cannot be found
+/// out byte by byte.
+fn same(given: &[u8], token: &[u8]) -> bool {
+    let mut difference = given.len() ^ token.len();
+    for (i, byte) in given.iter().enumerate() {
+        let other = token.get(i % token.len().max(1)).copied().unwrap_or(0);
+        difference |= usize::from(black_box(byte ^ other));
+    }
+    black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_exact_header_grants() {
+        let cases: [(Option<&[u8]>, bool); 9] = [
+            (None, false),
+            (Some(b"Bearer secret"), true),
+            (Some(b"bearer secret"), false),
+            (Some(b"Bearer secret "), false),
+            (Some(b"Bearer  secret"), false),
+            (Some(b"Bearer secretsecret"), false),
+            (Some(b"Bearer secre"), false),
+            (Some(b"Bearer "), false),
+            (Some(b"Basic secret"), false),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(grants("secret", given), expected, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! The HTTP API of a node, which answers for the whole cluster.
+//!
+//! One module per resource ([`serve`] knows them all). Replicated state is read from the table of
+//! this node; live state is asked from every node through one interface, [`node::Node`], which the
+//! local node and the client of a peer implement alike. Peers are asked at the same time, each with
+//! a deadline; one that does not answer never makes an answer silently shorter.
+//!
+//! This crate knows nothing of how a session works: it has no MQTT packet and no socket of a client.
+
+mod api;
+pub mod counters;
+mod http;
+pub mod machine;
+pub mod node;
+mod replicated;
+mod resources;
+mod router;
+mod time;
+
+pub use api::{Api, ApiConfig, ApiParts, Phase};
+pub use http::server::serve;
+pub use node::{Identity, Node, NodeError, PeerNode, query_server};
+pub use replicated::{
+    KnownNode, KnownSession, KnownSubscription, PIECE_SESSIONS, ReplicatedView, ReplicationError,
+};

@@ -1,0 +1,187 @@
+//! Serves a node to its peers: the other end of [`PeerNode`](super::PeerNode).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::stream::{self, BoxStream};
+use prost::Message;
+use raftmq_proto::v1::node_query_server::{NodeQuery, NodeQueryServer};
+use raftmq_proto::v1::{self, QueryOrigin};
+use tonic::{Request, Response, Status};
+
+use super::peer::MESSAGE_BYTES_MAX;
+use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError};
+
+/// A message of a list of clients is closed as soon as it is this large.
+const PART_BYTES: usize = 256 * 1024;
+
+/// The tonic service that answers peers' questions about `node`. Questions for another cluster or
+/// another node are refused with PERMISSION_DENIED.
+pub fn query_server(
+    identity: Arc<Identity>,
+    node: Arc<dyn Node>,
+) -> NodeQueryServer<impl NodeQuery> {
+    NodeQueryServer::new(QueryService { identity, node })
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+}
+
+struct QueryService {
+    identity: Arc<Identity>,
+    node: Arc<dyn Node>,
+}
+
+impl QueryService {
+    fn admit(&self, origin: Option<QueryOrigin>) -> Result<(), Status> {
+        let origin = origin.unwrap_or_default();
+        let here = self.identity.cluster_id();
+        let Some(here) = here else {
+            return Err(Status::unavailable(
+                "this node has not joined its cluster yet",
+            ));
+        };
+        if origin.cluster_id != here {
+            return Err(Status::permission_denied(
+                "this node belongs to another cluster",
+            ));
+        }
+        if origin.to_node_id != self.identity.node_id() || origin.group_id != 0 {
+            let id = self.identity.node_id();
+            return Err(Status::permission_denied(format!(
+                "this is node {id}, group 0"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn status(error: NodeError) -> Status {
+    let message = error.to_string();
+    match error {
+        NodeError::Unreachable(_) => Status::unavailable(message),
+        NodeError::NotServing(_) => Status::resource_exhausted(message),
+        NodeError::UnknownClient => Status::not_found(message),
+        NodeError::ClientOffline => Status::failed_precondition(message),
+        NodeError::Refused(_) => Status::invalid_argument(message),
+        NodeError::Failed(_) => Status::internal(message),
+    }
+}
+
+fn qos(qos: u32) -> Result<u8, Status> {
+    u8::try_from(qos)
+        .ok()
+        .filter(|q| *q <= 2)
+        .ok_or_else(|| Status::invalid_argument("QoS above 2"))
+}
+
+/// Cuts a page into messages; the last one carries `more`.
+fn parts(page: ClientPage) -> impl Iterator<Item = v1::ClientsReply> {
+    let mut rows: VecDeque<ClientRow> = page.rows.into();
+    let mut done = false;
+    std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        while bytes < PART_BYTES
+            && let Some(row) = rows.pop_front()
+        {
+            bytes += row.encoded_len();
+            part.push(row);
+        }
+        done = rows.is_empty();
+        Some(v1::ClientsReply {
+            rows: part,
+            more: done.then_some(page.more),
+        })
+    })
+}
+
+#[tonic::async_trait]
+impl NodeQuery for QueryService {
+    async fn broker(&self, r: Request<QueryOrigin>) -> Result<Response<v1::BrokerReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        self.node.broker().await.map(Response::new).map_err(status)
+    }
+
+    async fn node(&self, r: Request<QueryOrigin>) -> Result<Response<v1::NodeReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        self.node.node().await.map(Response::new).map_err(status)
+    }
+
+    type ClientsStream = BoxStream<'static, Result<v1::ClientsReply, Status>>;
+
+    async fn clients(
+        &self,
+        r: Request<v1::ClientsRequest>,
+    ) -> Result<Response<Self::ClientsStream>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let query = ClientQuery {
+            filter: r.filter.unwrap_or_default(),
+            after: r.after,
+            limit: r.limit,
+        };
+        let page = self.node.clients(query).await.map_err(status)?;
+        Ok(Response::new(Box::pin(stream::iter(parts(page).map(Ok)))))
+    }
+
+    async fn client(
+        &self,
+        r: Request<v1::ClientRequest>,
+    ) -> Result<Response<v1::ClientReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let row = self.node.client(r.client_id).await.map_err(status)?;
+        Ok(Response::new(v1::ClientReply { row }))
+    }
+
+    async fn publish(
+        &self,
+        r: Request<v1::AdminPublishRequest>,
+    ) -> Result<Response<v1::AdminPublishReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let publication = r.publication.unwrap_or_default();
+        qos(publication.qos)?;
+        self.node.publish(publication).await.map_err(status)?;
+        Ok(Response::new(v1::AdminPublishReply {}))
+    }
+
+    async fn subscribe(
+        &self,
+        r: Request<v1::AdminSubscribeRequest>,
+    ) -> Result<Response<v1::AdminSubscribeReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let granted = self.node.subscribe(r.client_id, r.filters, qos(r.qos)?);
+        Ok(Response::new(v1::AdminSubscribeReply {
+            granted: granted.await.map_err(status)?,
+        }))
+    }
+
+    async fn unsubscribe(
+        &self,
+        r: Request<v1::AdminUnsubscribeRequest>,
+    ) -> Result<Response<v1::AdminUnsubscribeReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let existed = self
+            .node
+            .unsubscribe(r.client_id, r.filter)
+            .await
+            .map_err(status)?;
+        Ok(Response::new(v1::AdminUnsubscribeReply { existed }))
+    }
+
+    async fn stats(&self, r: Request<QueryOrigin>) -> Result<Response<v1::StatsReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        let (count, max) = self.node.stats().await.map_err(status)?.to_named();
+        Ok(Response::new(v1::StatsReply { count, max }))
+    }
+
+    async fn metrics(&self, r: Request<QueryOrigin>) -> Result<Response<v1::MetricsReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        let values = self.node.metrics().await.map_err(status)?.to_named();
+        Ok(Response::new(v1::MetricsReply { values }))
+    }
+}

@@ -1,0 +1,72 @@
+//! The replicated table as the handlers read it.
+//!
+//! Lists are read in pieces ([`PIECE_SESSIONS`]) and the task yields between them: a list of a
+//! million subscriptions must hold up neither the table's writer nor the runtime.
+
+use futures::future::BoxFuture;
+
+use crate::node::ClientRow;
+
+/// Sessions read in one go.
+pub const PIECE_SESSIONS: usize = 512;
+
+/// What the handlers ask from the replicated state.
+pub trait ReplicatedView: Send + Sync + 'static {
+    /// The log index up to which this node has applied.
+    fn applied_index(&self) -> u64;
+    /// All nodes that the table knows, in ascending order of identifier.
+    fn nodes(&self) -> Vec<KnownNode>;
+    /// One client's session.
+    fn session(&self, client_id: &str) -> Option<KnownSession>;
+    /// At most `count` sessions in ascending order of client identifier, behind `after`.
+    fn sessions_after(&self, after: Option<&str>, count: usize) -> Vec<KnownSession>;
+    /// A client's subscriptions, in ascending order of (filter, share group).
+    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription>;
+    /// At most `count` routes in ascending order of (filter, node), behind `after`.
+    fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)>;
+    /// All routes whose filter matches a topic name, in ascending order of (filter, node).
+    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)>;
+    /// Ends a client's session, whoever owns it. Done when it is committed and applied here.
+    fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Done when everything that was acknowledged before the call is applied here.
+    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Whether this node may serve, else why not.
+    fn readiness(&self) -> Result<(), String>;
+}
+
+/// Why the replicated state could not be changed or read linearizably; 503. Whether a change
+/// happened is then unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ReplicationError(pub String);
+
+/// A node in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownNode {
+    /// Its identifier.
+    pub id: u64,
+    /// Its rpc address, "host:port".
+    pub rpc_address: String,
+}
+
+/// A session in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownSession {
+    /// What the table knows of it, queue lengths being unknown and 0.
+    pub row: ClientRow,
+    /// Address that the client connected to, "ip:port".
+    pub local_address: String,
+}
+
+/// A subscription in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownSubscription {
+    /// Topic filter without `$share/<group>/`.
+    pub filter: String,
+    /// Share group; empty: an ordinary subscription.
+    pub share: String,
+    /// Subscription options as in MQTT 5 §3.8.3.1.
+    pub options: u8,
+    /// Subscription identifier; 0: none.
+    pub id: u32,
+}

@@ -1,0 +1,35 @@
+//! `/live` and `/ready`: for load balancers and orchestrators, outside `/api/v1` and without a token.
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+
+use crate::api::{Api, Phase};
+use crate::http::error::ApiError;
+use crate::http::reply;
+
+pub(crate) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/live", on(MethodFilter::GET, live))
+        .route("/ready", on(MethodFilter::GET, ready))
+}
+
+/// The process answers. Depends on no peer and no disk: who restarts a process because of this
+/// answer must not do so because another node is down.
+async fn live() -> Response {
+    reply::text("ok")
+}
+
+/// New clients are welcome: the listeners are up, nobody told the node to drain, it holds its lease
+/// and has caught up.
+async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
+    let ready = match api.phase() {
+        Phase::Starting => Err("The listeners are not up yet.".to_owned()),
+        Phase::Draining => Err("The node is draining.".to_owned()),
+        Phase::Serving => api.replicated().readiness(),
+    };
+    ready
+        .map(|()| reply::text("ok"))
+        .map_err(|why| ApiError::unavailable("not_ready", why))
+}

@@ -1,0 +1,61 @@
+//! One module per resource of the HTTP API.
+
+mod brokers;
+mod client_json;
+mod clients;
+pub(crate) mod health;
+mod metrics;
+mod mqtt;
+mod nodes;
+mod publication;
+mod routes;
+mod stats;
+mod subscriptions;
+mod topics;
+
+use serde::Serialize;
+
+use crate::api::Member;
+use crate::node::NodeError;
+use crate::router::Endpoints;
+
+/// All endpoints below `/api/v1`, in the order in which they are listed.
+pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
+    let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
+    let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
+    let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
+    metrics::endpoints(stats::endpoints(endpoints))
+}
+
+/// What stands in an array for a node that did not answer.
+#[derive(Debug, Serialize)]
+struct Missing {
+    node_id: u64,
+    error: String,
+}
+
+/// A row, or what stands for it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Row<T, M = Missing> {
+    Answer(T),
+    Missing(M),
+}
+
+impl<T> Row<T> {
+    fn of<A>(
+        (member, answer): (Member, Result<A, NodeError>),
+        shape: impl FnOnce(&Member, A) -> T,
+    ) -> Self {
+        match answer {
+            Ok(answer) => Row::Answer(shape(&member, answer)),
+            Err(error) => Row::Missing(Missing {
+                node_id: member.id,
+                error: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// The status of a node that answers, in both generations of the API.
+const RUNNING: &str = "Running";

@@ -1,0 +1,12 @@
+//! Drives the HTTP API over loopback: the real server and router, real gRPC to peers, and nodes that
+//! hold real rows.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod bad_input;
+mod clients;
+mod limits;
+mod mqtt;
+mod peers;
+mod replicated;
+mod world;

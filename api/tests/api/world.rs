@@ -1,0 +1,440 @@
+//! A cluster as the API sees it: this node, peers behind real gRPC, and replicated state.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use raftmq_api::counters::{Metric, Metrics, Stat, Stats};
+use raftmq_api::node::*;
+use raftmq_api::{
+    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownSession, KnownSubscription, Node,
+    NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, query_server, serve,
+};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+
+pub const CLUSTER: &str = "7d1e2a54-cluster";
+
+/// 2022-07-30 10:14:08 UTC.
+pub const CONNECTED_AT_MS: u64 = 1_659_176_048_000;
+
+/// Replicated state in memory.
+#[derive(Default)]
+pub struct View {
+    pub nodes: Vec<KnownNode>,
+    pub sessions: Mutex<BTreeMap<String, KnownSession>>,
+    pub subscriptions: BTreeMap<String, Vec<KnownSubscription>>,
+    pub no_leader: bool,
+    pub not_ready: Option<&'static str>,
+}
+
+impl ReplicatedView for View {
+    fn applied_index(&self) -> u64 {
+        42
+    }
+    fn nodes(&self) -> Vec<KnownNode> {
+        self.nodes.clone()
+    }
+    fn session(&self, client_id: &str) -> Option<KnownSession> {
+        self.sessions.lock().unwrap().get(client_id).cloned()
+    }
+    fn sessions_after(&self, after: Option<&str>, count: usize) -> Vec<KnownSession> {
+        let sessions = self.sessions.lock().unwrap();
+        let behind = |id: &str| after.is_none_or(|after| id > after);
+        sessions
+            .iter()
+            .filter(|(id, _)| behind(id))
+            .map(|(_, s)| s.clone())
+            .take(count)
+            .collect()
+    }
+    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription> {
+        self.subscriptions
+            .get(client_id)
+            .cloned()
+            .unwrap_or_default()
+    }
+    fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)> {
+        let routes = self.routes();
+        routes
+            .into_iter()
+            .filter(|r| after.is_none_or(|after| r > after))
+            .take(count)
+            .collect()
+    }
+    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)> {
+        let matching = |r: &(String, u64)| raftmq_mqtt::topic::matches(&r.0, topic);
+        self.routes().into_iter().filter(matching).collect()
+    }
+    fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let ended = self.replicated().map(|()| {
+            self.sessions.lock().unwrap().remove(client_id);
+        });
+        Box::pin(async move { ended })
+    }
+    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let done = self.replicated();
+        Box::pin(async move { done })
+    }
+    fn readiness(&self) -> Result<(), String> {
+        self.not_ready.map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+}
+
+impl View {
+    fn replicated(&self) -> Result<(), ReplicationError> {
+        if self.no_leader {
+            Err(ReplicationError("no leader".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn routes(&self) -> Vec<(String, u64)> {
+        let sessions = self.sessions.lock().unwrap();
+        let mut routes: Vec<_> = self
+            .subscriptions
+            .iter()
+            .flat_map(|(id, all)| {
+                all.iter()
+                    .map(|s| (s.filter.clone(), sessions[id].row.node_id))
+            })
+            .collect();
+        routes.sort();
+        routes.dedup();
+        routes
+    }
+}
+
+/// A node that holds the rows it is given and writes down what it is told to do.
+#[derive(Default)]
+pub struct TestNode {
+    pub rows: Vec<ClientRow>,
+    pub stats: Stats,
+    pub metrics: Metrics,
+    pub told: Mutex<Vec<String>>,
+    pub not_serving: bool,
+}
+
+impl TestNode {
+    pub fn with_rows(rows: Vec<ClientRow>) -> Self {
+        let mut node = Self {
+            rows,
+            ..Default::default()
+        };
+        node.stats.set(Stat::Connections, 2);
+        node.stats.set(Stat::Routes, 7);
+        node.stats.set(Stat::Retained, 1);
+        node.metrics[Metric::MessagesPublish] = 10;
+        node
+    }
+
+    fn row(&self, id: &str) -> Option<ClientRow> {
+        self.rows.iter().find(|row| row.client_id == id).cloned()
+    }
+
+    fn tell(&self, what: String) {
+        self.told.lock().unwrap().push(what);
+    }
+
+    fn connected(&self, id: &str) -> Result<(), NodeError> {
+        let row = self.row(id).ok_or(NodeError::UnknownClient)?;
+        if row.connected {
+            Ok(())
+        } else {
+            Err(NodeError::ClientOffline)
+        }
+    }
+}
+
+fn now<T: Send + 'static>(value: Result<T, NodeError>) -> Answer<'static, T> {
+    Box::pin(async move { value })
+}
+
+impl Node for TestNode {
+    fn broker(&self) -> Answer<'_, BrokerReply> {
+        now(Ok(BrokerReply {
+            description: "RaftMQ Broker".into(),
+            version: "raftmq/0.1.0".into(),
+            uptime_seconds: 515_763,
+            now_ms: CONNECTED_AT_MS,
+        }))
+    }
+    fn node(&self) -> Answer<'_, NodeReply> {
+        now(Ok(NodeReply {
+            version: "raftmq/0.1.0".into(),
+            uptime_seconds: 61,
+            connections: self.rows.len() as u64,
+            machine: Some(Machine {
+                boot_time_ms: CONNECTED_AT_MS,
+                load1: 0.25,
+                load5: 0.5,
+                load15: 0.75,
+                memory_total_bytes: 1_000,
+                memory_free_bytes: 300,
+                disk_total_bytes: 9_000,
+                disk_free_bytes: 8_000,
+            }),
+        }))
+    }
+    fn clients(&self, query: ClientQuery) -> Answer<'_, ClientPage> {
+        let mut page = PageBuilder::new(query);
+        self.rows.iter().for_each(|row| page.offer(row.clone()));
+        now(Ok(page.finish()))
+    }
+    fn client(&self, client_id: String) -> Answer<'_, Option<ClientRow>> {
+        now(Ok(self.row(&client_id)))
+    }
+    fn publish(&self, p: AdminPublication) -> Answer<'_, ()> {
+        if self.not_serving {
+            return now(Err(NodeError::NotServing("no lease".into())));
+        }
+        let (from, qos, retain) = (&p.client_id, p.qos, p.retain);
+        self.tell(format!(
+            "{from} {:?} {:?} qos {qos} retain {retain}",
+            p.topics, p.payload
+        ));
+        now(Ok(()))
+    }
+    fn subscribe(&self, client: String, filters: Vec<String>, qos: u8) -> Answer<'_, Vec<bool>> {
+        let connected = self.connected(&client);
+        self.tell(format!("{client} subscribes {filters:?} qos {qos}"));
+        now(connected.map(|()| filters.iter().map(|f| !f.starts_with("secret")).collect()))
+    }
+    fn unsubscribe(&self, client: String, filter: String) -> Answer<'_, bool> {
+        let connected = self.connected(&client);
+        self.tell(format!("{client} unsubscribes {filter}"));
+        now(connected.map(|()| filter == "foo/a"))
+    }
+    fn stats(&self) -> Answer<'_, Stats> {
+        now(Ok(self.stats.clone()))
+    }
+    fn metrics(&self) -> Answer<'_, Metrics> {
+        now(Ok(self.metrics.clone()))
+    }
+}
+
+/// A client on a node.
+pub fn row(node_id: u64, client_id: &str) -> ClientRow {
+    ClientRow {
+        node_id,
+        client_id: client_id.into(),
+        protocol_version: 4,
+        peer_address: "10.0.0.9:10839".into(),
+        connected: true,
+        connected_at_ms: CONNECTED_AT_MS,
+        created_at_ms: CONNECTED_AT_MS,
+        keep_alive_seconds: 60,
+        clean_start: true,
+        expiry_seconds: 7200,
+        inflight_max: 16,
+        queue_max: 1000,
+        ..Default::default()
+    }
+}
+
+pub fn session(row: ClientRow) -> KnownSession {
+    KnownSession {
+        row,
+        local_address: "10.0.0.1:1883".into(),
+    }
+}
+
+pub fn subscription(filter: &str, share: &str, options: u8) -> KnownSubscription {
+    KnownSubscription {
+        filter: filter.into(),
+        share: share.into(),
+        options,
+        id: 0,
+    }
+}
+
+/// A running API server. Stops when dropped.
+pub struct World {
+    pub base: String,
+    pub address: std::net::SocketAddr,
+    pub http: reqwest::Client,
+    pub phase: watch::Sender<Phase>,
+    pub stop: Option<oneshot::Sender<()>>,
+    pub server: tokio::task::JoinHandle<()>,
+}
+
+/// What a [`World`] is started with.
+pub struct Setup {
+    pub view: Arc<View>,
+    pub local: Arc<TestNode>,
+    /// Peers by address.
+    pub peers: Vec<(u64, String)>,
+    pub config: ApiConfig,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            view: Arc::new(View::default()),
+            local: Arc::new(TestNode::with_rows(Vec::new())),
+            peers: Vec::new(),
+            config: ApiConfig {
+                peer_timeout: Duration::from_secs(2),
+                ..Default::default()
+            },
+        }
+    }
+}
+
+pub fn identity(node_id: u64) -> Arc<Identity> {
+    let identity = Identity::new(node_id);
+    identity.set_cluster_id(CLUSTER);
+    Arc::new(identity)
+}
+
+impl Setup {
+    pub async fn start(self) -> World {
+        let identity = identity(1);
+        let deadline = self.config.peer_timeout;
+        let peer = |(id, address): &(u64, String)| {
+            PeerNode::new(identity.clone(), *id, address, deadline).unwrap()
+        };
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let api = Api::new(ApiParts {
+            config: self.config,
+            replicated: self.view,
+            identity: identity.clone(),
+            address: "n1:7000".into(),
+            local: self.local,
+            peers: self.peers.iter().map(peer).collect(),
+            phase: phases,
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(serve(listener, api, async move {
+            let _ = stopped.await;
+        }));
+        let base = format!("http://{address}");
+        World {
+            base,
+            address,
+            http: reqwest::Client::new(),
+            phase,
+            stop: Some(stop),
+            server,
+        }
+    }
+}
+
+/// Serves a node to peers over gRPC; its address.
+pub async fn serve_peer(id: u64, node: Arc<TestNode>) -> String {
+    serve_as(identity(id), node).await
+}
+
+pub async fn serve_as(identity: Arc<Identity>, node: Arc<TestNode>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let server = tonic::transport::Server::builder().add_service(query_server(identity, node));
+    tokio::spawn(server.serve_with_incoming(incoming));
+    address
+}
+
+/// An address that takes connections and never answers.
+pub async fn silent_peer() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    address
+}
+
+/// An address where nobody listens.
+pub async fn dead_peer() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+/// Status, headers and body of an answer.
+pub struct Reply {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/json; charset=utf-8")
+        );
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    pub fn text(&self) -> &str {
+        assert_eq!(
+            self.header("content-type"),
+            Some("text/plain; charset=utf-8")
+        );
+        &self.body
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The error's code; checks that the body has the one shape of errors.
+    pub fn code(&self) -> String {
+        let json = self.json();
+        assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
+        assert!(!json["message"].as_str().unwrap().is_empty());
+        json["code"].as_str().unwrap().to_owned()
+    }
+
+    /// One field of every row.
+    pub fn column(&self, field: &str) -> Vec<String> {
+        let text = |value: &serde_json::Value| match value {
+            serde_json::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        self.json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| text(&row[field]))
+            .collect()
+    }
+}
+
+impl World {
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.http.get(format!("{}{path}", self.base)))
+            .await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        self.send(self.http.delete(format!("{}{path}", self.base)))
+            .await
+    }
+
+    pub async fn post(&self, path: &str, body: &str) -> Reply {
+        self.send(
+            self.http
+                .post(format!("{}{path}", self.base))
+                .body(body.to_owned()),
+        )
+        .await
+    }
+
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Reply {
+            status,
+            headers,
+            body: response.text().await.unwrap(),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+use super::*;
+use crate::codec::testing::{id, read, refusal, written};
+use crate::codec::{Packet, QoS};
+
+fn suback<'a>(codes: &'a [ReasonCode]) -> Packet<'a> {
+    Packet::SubAck(SubAck {
+        packet_id: id(1),
+        diagnostics: Diagnostics::default(),
+        reason_codes: ReasonCodes::new(codes),
+    })
+}
+
+/// [MQTT-3.9.3-1]
+#[test]
+fn codes_keep_their_order() {
+    let codes = [
+        QoS::ExactlyOnce.into(),
+        ReasonCode::NotAuthorized,
+        QoS::AtMostOnce.into(),
+        QoS::AtLeastOnce.into(),
+    ];
+    let bytes = written(Version::V5, &suback(&codes));
+    assert_eq!(bytes, [0x90, 7, 0, 1, 0, 2, 0x87, 0, 1]);
+    assert_eq!(read(Version::V5, &bytes), Ok(suback(&codes)));
+}
+
+#[test]
+fn every_failure_is_0x80_before_mqtt_5() {
+    let codes = [ReasonCode::GrantedQos1, ReasonCode::QuotaExceeded];
+    for version in [Version::V3, Version::V4] {
+        let bytes = written(version, &suback(&codes));
+        assert_eq!(bytes, [0x90, 4, 0, 1, 1, 0x80]);
+        let back = [ReasonCode::GrantedQos1, ReasonCode::UnspecifiedError];
+        assert_eq!(read(version, &bytes), Ok(suback(&back)));
+    }
+}
+
+/// [MQTT-3.9.3-2]
+#[test]
+fn a_code_that_is_not_subacks_is_refused() {
+    for (version, bytes, code) in [
+        (Version::V5, &[0x90, 4, 0, 1, 0, 3][..], 3),
+        (Version::V5, &[0x90, 4, 0, 1, 0, 0x11], 0x11),
+        (Version::V4, &[0x90, 3, 0, 1, 0x87], 0x87),
+    ] {
+        let packet_type = PacketType::SubAck;
+        assert_eq!(
+            refusal(version, bytes),
+            DecodeError::ReasonCodeNotAllowed { packet_type, code }
+        );
+    }
+}
+
+/// [MQTT-3.8.4-6]
+#[test]
+fn a_suback_needs_a_code() {
+    assert_eq!(
+        refusal(Version::V4, &[0x90, 2, 0, 1]),
+        DecodeError::NoReasonCode
+    );
+    let mut out = Vec::new();
+    let result = suback(&[]).encode(Version::V4, u32::MAX, &mut out);
+    assert_eq!((result, out.len()), (Err(EncodeError::NoEntry), 0));
+}

@@ -1,0 +1,460 @@
+//! Deliveries to the client: the inflight window, and the queue behind it.
+//!
+//! QoS 0 goes straight to the wire or is dropped. QoS 1 and 2 get a packet identifier and stay in
+//! `inflight` until acknowledged; when the window (the client's Receive Maximum, MQTT 5 §4.9) is full
+//! or the client is offline they wait in the bounded `queue`. Order is kept per topic and QoS
+//! because identifiers are given in order of arrival and repeated in that order [MQTT-4.6.0-1].
+
+use super::Wire;
+use crate::{
+    codec::{QoS, ReasonCode, SubscriptionIdentifier},
+    fanout::Fanout,
+    publication::{Origin, Stored},
+};
+use std::collections::VecDeque;
+
+/// How one session gets a publication.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The lower of publication's and subscription's QoS.
+    pub qos: QoS,
+    /// RETAIN flag to be sent.
+    pub retain: bool,
+    /// Subscription identifiers of all matching subscriptions [MQTT-3.3.4-3].
+    pub subscription_ids: &'a [SubscriptionIdentifier],
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// Written to the wire.
+    Sent,
+    /// Waits in the queue.
+    Queued,
+    /// Not delivered.
+    Dropped(DropReason),
+}
+
+/// Why a delivery was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// QoS 0 and nobody connected.
+    Offline,
+    /// The queue holds as much as it may.
+    QueueFull,
+    /// The client reads slower than its messages arrive.
+    SlowReader,
+    /// The packet is larger than the client's Maximum Packet Size [MQTT-3.1.2-25].
+    TooLarge,
+    /// Its Message Expiry Interval has passed [MQTT-3.3.2-5].
+    Expired,
+}
+
+/// Bounds of one session.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboundLimits {
+    /// Messages that may wait behind the window.
+    pub queue_messages_max: u32,
+}
+
+/// Where a delivery with QoS 1 or 2 stands.
+#[derive(Clone, Debug)]
+pub enum InflightState {
+    /// PUBLISH sent, not acknowledged: repeated after a reconnect [MQTT-4.4.0-1].
+    Published(Waiting),
+    /// PUBREC received: PUBREL is repeated after a reconnect.
+    Released,
+}
+
+/// A stored publication and how it is to be delivered.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    message: Stored,
+    qos: QoS,
+    retain: bool,
+    subscription_ids: Option<Box<[SubscriptionIdentifier]>>,
+}
+
+impl Waiting {
+    fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            qos: self.qos,
+            retain: self.retain,
+            subscription_ids: self.subscription_ids.as_deref().unwrap_or(&[]),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inflight {
+    packet_id: u16,
+    state: InflightState,
+}
+
+/// One delivery of a session that moves to another node.
+#[derive(Clone, Debug)]
+pub struct TransferredDelivery {
+    /// Packet identifier; 0: it was still queued.
+    pub packet_id: u16,
+    /// The publication; `None`: PUBREC has been received.
+    pub message: Option<Stored>,
+    /// QoS of the delivery.
+    pub qos: QoS,
+    /// RETAIN flag of the delivery.
+    pub retain: bool,
+    /// Subscription identifiers of the delivery.
+    pub subscription_ids: Box<[SubscriptionIdentifier]>,
+}
+
+/// The session's deliveries. Empty, it holds no memory on the heap.
+#[derive(Debug)]
+pub struct Outbound {
+    limits: OutboundLimits,
+    /// In the order in which identifiers were given, so identifiers rise from front to back (modulo
+    /// wrap-around).
+    inflight: VecDeque<Inflight>,
+    queue: VecDeque<Waiting>,
+    last_packet_id: u16,
+}
+
+impl Outbound {
+    /// Nothing to deliver yet.
+    pub fn new(limits: OutboundLimits) -> Outbound {
+        Outbound {
+            limits,
+            inflight: VecDeque::new(),
+            queue: VecDeque::new(),
+            last_packet_id: 0,
+        }
+    }
+
+    /// Delivers `message` now if it can be, else queues it.
+    pub fn offer(
+        &mut self,
+        wire: Option<&mut Wire<'_>>,
+        message: &mut Fanout<'_, '_>,
+        delivery: Delivery<'_>,
+    ) -> Offer {
+        let Some(wire) = wire else {
+            return match delivery.qos {
+                QoS::AtMostOnce => Offer::Dropped(DropReason::Offline),
+                _ => self.enqueue(message.stored(), delivery),
+            };
+        };
+        if !message.fits(wire, delivery) {
+            return Offer::Dropped(DropReason::TooLarge);
+        }
+        if delivery.qos == QoS::AtMostOnce {
+            if wire.is_congested() {
+                return Offer::Dropped(DropReason::SlowReader);
+            }
+            message.append_to(wire, delivery, 0);
+            return Offer::Sent;
+        }
+        if !self.queue.is_empty() || wire.is_congested() {
+            return self.enqueue(message.stored(), delivery);
+        }
+        let Some(packet_id) = self.next_packet_id(wire.window) else {
+            return self.enqueue(message.stored(), delivery);
+        };
+        message.append_to(wire, delivery, packet_id);
+        let waiting = waiting(message.stored(), delivery);
+        self.inflight.push_back(Inflight {
+            packet_id,
+            state: InflightState::Published(waiting),
+        });
+        Offer::Sent
+    }
+
+    /// PUBACK: the delivery is done. `None`: no such QoS 1 delivery.
+    pub fn puback(&mut self, packet_id: u16) -> Option<Origin> {
+        let at = self.find(packet_id)?;
+        match &self.inflight[at].state {
+            InflightState::Published(waiting) if waiting.qos == QoS::AtLeastOnce => {
+                let origin = waiting.message.origin();
+                self.remove(at);
+                Some(origin)
+            }
+            _ => None,
+        }
+    }
+
+    /// PUBREC: answers PUBREL, also for a repeat [MQTT-4.3.3-4]; a refusal ends the delivery.
+    /// Where the publication came from if this PUBREC is the first for the delivery.
+    pub fn pubrec(
+        &mut self,
+        packet_id: u16,
+        reason: ReasonCode,
+        wire: &mut Wire<'_>,
+    ) -> Option<Origin> {
+        let Some(at) = self.find(packet_id) else {
+            if !reason.is_failure() {
+                wire.pubrel(packet_id, ReasonCode::PacketIdentifierNotFound);
+            }
+            return None;
+        };
+        let first = match &self.inflight[at].state {
+            InflightState::Published(waiting) if waiting.qos == QoS::ExactlyOnce => {
+                Some(waiting.message.origin())
+            }
+            _ => None,
+        };
+        if reason.is_failure() {
+            if first.is_some() {
+                self.remove(at);
+            }
+            return first;
+        }
+        if first.is_some() {
+            self.inflight[at].state = InflightState::Released;
+        }
+        wire.pubrel(packet_id, ReasonCode::Success);
+        first
+    }
+
+    /// PUBCOMP: the delivery is done. `false`: it did not wait for one.
+    pub fn pubcomp(&mut self, packet_id: u16) -> bool {
+        match self.find(packet_id) {
+            Some(at) if matches!(self.inflight[at].state, InflightState::Released) => {
+                self.remove(at);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sends what the window allows from the queue. Calls `dropped` for what is not sent.
+    pub fn pump(
+        &mut self,
+        wire: &mut Wire<'_>,
+        now_ms: u64,
+        scratch: &mut crate::fanout::Scratch,
+        mut dropped: impl FnMut(DropReason),
+    ) {
+        while !self.queue.is_empty() && !wire.is_congested() {
+            let Some(packet_id) = self.next_packet_id(wire.window) else {
+                return;
+            };
+            let Some(next) = self.queue.pop_front() else {
+                return;
+            };
+            match write(&next, packet_id, Repeat::First, wire, now_ms, scratch) {
+                Ok(()) => self.inflight.push_back(Inflight {
+                    packet_id,
+                    state: InflightState::Published(next),
+                }),
+                Err(reason) => dropped(reason),
+            }
+        }
+        if self.queue.is_empty() && self.queue.capacity() > 0 {
+            self.queue = VecDeque::new();
+        }
+    }
+
+    /// A connection took the session up again: repeats everything under way, in its order
+    /// [MQTT-4.4.0-1], then goes on with the queue.
+    pub fn resume(
+        &mut self,
+        wire: &mut Wire<'_>,
+        now_ms: u64,
+        scratch: &mut crate::fanout::Scratch,
+        mut dropped: impl FnMut(DropReason),
+    ) {
+        self.inflight.retain(|delivery| match &delivery.state {
+            InflightState::Released => {
+                wire.pubrel(delivery.packet_id, ReasonCode::Success);
+                true
+            }
+            InflightState::Published(waiting) => {
+                match write(
+                    waiting,
+                    delivery.packet_id,
+                    Repeat::Again,
+                    wire,
+                    now_ms,
+                    scratch,
+                ) {
+                    Ok(()) => true,
+                    Err(reason) => {
+                        dropped(reason);
+                        false
+                    }
+                }
+            }
+        });
+        self.pump(wire, now_ms, scratch, dropped);
+    }
+
+    /// Deliveries under way.
+    pub fn inflight_len(&self) -> usize {
+        self.inflight.len()
+    }
+
+    /// Messages that wait behind the window.
+    pub fn queue_len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Everything owed to the client, in order, for another node.
+    pub fn transfer(&self) -> impl Iterator<Item = TransferredDelivery> + '_ {
+        let inflight = self.inflight.iter().map(|delivery| match &delivery.state {
+            InflightState::Released => TransferredDelivery {
+                packet_id: delivery.packet_id,
+                message: None,
+                qos: QoS::ExactlyOnce,
+                retain: false,
+                subscription_ids: Box::default(),
+            },
+            InflightState::Published(waiting) => transferred(delivery.packet_id, waiting),
+        });
+        inflight.chain(self.queue.iter().map(|waiting| transferred(0, waiting)))
+    }
+
+    /// Takes over what another node owed the client: it goes before everything that is here already.
+    pub fn restore(&mut self, deliveries: Vec<TransferredDelivery>) {
+        let mut queue = VecDeque::new();
+        for delivery in deliveries {
+            let state = match delivery.message {
+                None => InflightState::Released,
+                Some(message) => {
+                    let waiting = Waiting {
+                        message,
+                        qos: delivery.qos,
+                        retain: delivery.retain,
+                        subscription_ids: boxed(&delivery.subscription_ids),
+                    };
+                    if delivery.packet_id == 0 {
+                        queue.push_back(waiting);
+                        continue;
+                    }
+                    InflightState::Published(waiting)
+                }
+            };
+            self.last_packet_id = delivery.packet_id;
+            self.inflight.push_back(Inflight {
+                packet_id: delivery.packet_id,
+                state,
+            });
+        }
+        queue.append(&mut self.queue);
+        self.queue = queue;
+    }
+
+    fn enqueue(&mut self, message: Stored, delivery: Delivery<'_>) -> Offer {
+        if self.queue.len() >= self.limits.queue_messages_max as usize {
+            return Offer::Dropped(DropReason::QueueFull);
+        }
+        self.queue.push_back(waiting(message, delivery));
+        Offer::Queued
+    }
+
+    /// The next free identifier, `None` while the window is full. Identifiers in use lie between the
+    /// front's and the last one given, so only the front's can be met.
+    fn next_packet_id(&mut self, window: u16) -> Option<u16> {
+        if self.inflight.len() >= usize::from(window) {
+            return None;
+        }
+        let next = following(self.last_packet_id);
+        if self
+            .inflight
+            .front()
+            .is_some_and(|oldest| oldest.packet_id == next)
+        {
+            return None;
+        }
+        self.last_packet_id = next;
+        Some(next)
+    }
+
+    /// Acknowledgements mostly come in order: guess the place before searching.
+    fn find(&self, packet_id: u16) -> Option<usize> {
+        let front = self.inflight.front()?.packet_id;
+        let guess = usize::from(packet_id.wrapping_sub(front));
+        if self
+            .inflight
+            .get(guess)
+            .is_some_and(|d| d.packet_id == packet_id)
+        {
+            return Some(guess);
+        }
+        self.inflight.iter().position(|d| d.packet_id == packet_id)
+    }
+
+    fn remove(&mut self, at: usize) {
+        if at == 0 {
+            self.inflight.pop_front();
+        } else {
+            self.inflight.remove(at);
+        }
+        if self.inflight.is_empty() && self.inflight.capacity() > INFLIGHT_KEPT {
+            self.inflight = VecDeque::new();
+        }
+    }
+}
+
+/// Room for deliveries that an emptied window keeps, so that a steady trickle does not allocate.
+const INFLIGHT_KEPT: usize = 8;
+
+fn following(packet_id: u16) -> u16 {
+    packet_id.checked_add(1).unwrap_or(1)
+}
+
+fn boxed(ids: &[SubscriptionIdentifier]) -> Option<Box<[SubscriptionIdentifier]>> {
+    (!ids.is_empty()).then(|| ids.into())
+}
+
+fn waiting(message: Stored, delivery: Delivery<'_>) -> Waiting {
+    Waiting {
+        message,
+        qos: delivery.qos,
+        retain: delivery.retain,
+        subscription_ids: boxed(delivery.subscription_ids),
+    }
+}
+
+fn transferred(packet_id: u16, waiting: &Waiting) -> TransferredDelivery {
+    TransferredDelivery {
+        packet_id,
+        message: Some(waiting.message.clone()),
+        qos: waiting.qos,
+        retain: waiting.retain,
+        subscription_ids: waiting.subscription_ids.clone().unwrap_or_default(),
+    }
+}
+
+/// Whether a PUBLISH is sent for the first time: the DUP flag [MQTT-3.3.1-1].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    First,
+    Again,
+}
+
+fn write(
+    waiting: &Waiting,
+    packet_id: u16,
+    repeat: Repeat,
+    wire: &mut Wire<'_>,
+    now_ms: u64,
+    scratch: &mut crate::fanout::Scratch,
+) -> Result<(), DropReason> {
+    let publication = waiting.message.publication();
+    // Once its delivery has begun a message is completed, expired or not (§4.5).
+    if repeat == Repeat::First
+        && publication
+            .expiry
+            .is_some_and(|e| e.remaining_seconds(now_ms).is_none())
+    {
+        return Err(DropReason::Expired);
+    }
+    let mut message = Fanout::new(publication, now_ms, scratch);
+    if !message.fits(wire, waiting.delivery()) {
+        return Err(DropReason::TooLarge);
+    }
+    let at = message.append_to(wire, waiting.delivery(), packet_id);
+    if repeat == Repeat::Again {
+        wire.out[at] |= DUP;
+    }
+    Ok(())
+}
+
+const DUP: u8 = 1 << 3;

@@ -1,0 +1,21 @@
+//! The broker of RaftMQ: the MQTT engine around the pure core `raftmq-mqtt`, and the program that
+//! wires it to the replicated table, the links between nodes and the HTTP API.
+//!
+//! [`node`] is where to begin: it builds all parts. `shard` is where the work happens.
+
+mod admin;
+mod admission;
+pub mod cli;
+pub mod config;
+mod connect;
+mod counting;
+pub mod dev;
+mod engine;
+mod link;
+pub mod logging;
+pub mod node;
+mod observer;
+mod proxy_protocol;
+mod router;
+mod settings;
+mod shard;

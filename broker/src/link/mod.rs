@@ -1,0 +1,22 @@
+//! Links: publications that go straight from the publisher's node to the subscribers' nodes.
+//!
+//! One long-lived stream per (sender, receiver) carries batches with sequence numbers. What is not
+//! acknowledged is kept and sent again after a reconnect; the receiver drops what it knows, so
+//! nothing is lost or doubled while both nodes live, and order is kept (guarantee G6).
+//!
+//! | room | concern |
+//! | --- | --- |
+//! | [`outbox`] | what waits for a peer, and what waits for its acknowledgement |
+//! | [`sender`] | the stream to a peer |
+//! | [`receiver`] | the streams from peers, into the shards |
+
+mod outbox;
+mod receiver;
+mod sender;
+
+pub use outbox::{Chunk, Link};
+pub use receiver::{BatchGate, LinkService};
+pub use sender::run;
+
+/// Largest gRPC message of a link, in bytes: a batch and the largest MQTT packet.
+pub const MESSAGE_BYTES_MAX: usize = 512 << 20;

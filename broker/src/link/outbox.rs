@@ -1,0 +1,365 @@
+//! The sending end of a link, as the shards see it.
+
+use crate::shard::{
+    ShardId,
+    mailbox::{Mail, Mailbox},
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use raftmq_proto::v1;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// Bytes of one batch from which on no more chunks are added.
+const BATCH_BYTES: usize = 256 * 1024;
+/// How often it is looked whether everything has been taken.
+const SETTLE_POLL: Duration = Duration::from_millis(1);
+
+/// Publications that one shard staged in one turn.
+pub struct Chunk {
+    /// The shard.
+    pub shard: ShardId,
+    /// Number of its last publication, as the shard counts them.
+    pub upto: u64,
+    /// Index of the log entry up to which they were routed.
+    pub routed_at: u64,
+    /// The publications, back to back.
+    pub frames: Vec<u8>,
+}
+
+/// A batch on its way.
+struct Batch {
+    seq: u64,
+    routed_at: u64,
+    frames: Bytes,
+    /// What its acknowledgement means to the shards.
+    upto: Vec<(ShardId, u64)>,
+}
+
+impl Batch {
+    fn message(&self) -> v1::LinkBatch {
+        v1::LinkBatch {
+            seq: self.seq,
+            frames: self.frames.clone(),
+            routed_at: self.routed_at,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queues {
+    waiting: VecDeque<Chunk>,
+    unacknowledged: VecDeque<Batch>,
+    last_seq: u64,
+}
+
+/// The way to one peer.
+pub struct Link {
+    peer: u64,
+    address: String,
+    window_bytes: usize,
+    queues: Mutex<Queues>,
+    /// Bytes waiting or not acknowledged.
+    held_bytes: AtomicUsize,
+    pub(super) wake: Notify,
+    /// Per shard: number of its last publication that the peer has taken.
+    acknowledged: Vec<AtomicU64>,
+    /// Per shard: number of its last publication that was handed over.
+    sent: Vec<AtomicU64>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    pub(super) channel: tonic::transport::Channel,
+}
+
+impl Link {
+    /// A link to `peer` at `address` that holds at most about `window_bytes`.
+    pub fn new(
+        peer: u64,
+        address: String,
+        window_bytes: usize,
+        mailboxes: Vec<Arc<Mailbox>>,
+        channel: tonic::transport::Channel,
+    ) -> Link {
+        Link {
+            peer,
+            address,
+            window_bytes,
+            queues: Mutex::default(),
+            held_bytes: AtomicUsize::new(0),
+            wake: Notify::new(),
+            sent: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
+            acknowledged: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
+            mailboxes,
+            channel,
+        }
+    }
+
+    /// Node at the other end.
+    pub fn peer(&self) -> u64 {
+        self.peer
+    }
+
+    /// Its address, "host:port".
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether QoS 0 is to be dropped and QoS 1 and 2 are to wait.
+    pub fn is_full(&self) -> bool {
+        self.held_bytes.load(Ordering::Relaxed) > self.window_bytes
+    }
+
+    /// Bytes waiting or not acknowledged.
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Number of the shard's last publication that the peer has taken.
+    pub fn acknowledged(&self, shard: ShardId) -> &AtomicU64 {
+        &self.acknowledged[shard.index()]
+    }
+
+    /// Takes the publications of one turn of a shard.
+    pub fn send(&self, chunk: Chunk) {
+        self.held_bytes
+            .fetch_add(chunk.frames.len(), Ordering::Relaxed);
+        self.sent[chunk.shard.index()].store(chunk.upto, Ordering::Release);
+        self.queues.lock().waiting.push_back(chunk);
+        self.wake.notify_one();
+    }
+
+    /// Waits until the peer's sessions have taken everything that was sent until now.
+    pub async fn settled(&self) {
+        let sent: Vec<_> = self
+            .sent
+            .iter()
+            .map(|sent| sent.load(Ordering::Acquire))
+            .collect();
+        let is_settled = || {
+            let taken = self.acknowledged.iter().zip(&sent);
+            taken
+                .into_iter()
+                .all(|(taken, sent)| taken.load(Ordering::Acquire) >= *sent)
+        };
+        while !is_settled() {
+            tokio::time::sleep(SETTLE_POLL).await;
+        }
+    }
+
+    /// The next batch, made of what waits and was routed alike, up to a size. `None`: nothing waits.
+    pub(super) fn next_batch(&self) -> Option<v1::LinkBatch> {
+        let mut queues = self.queues.lock();
+        let first = queues.waiting.pop_front()?;
+        let routed_at = first.routed_at;
+        let mut upto = vec![(first.shard, first.upto)];
+        let mut frames = first.frames;
+        while frames.len() < BATCH_BYTES {
+            let next = queues.waiting.front();
+            if next.is_none_or(|next| next.routed_at != routed_at) {
+                break;
+            }
+            let Some(chunk) = queues.waiting.pop_front() else {
+                break;
+            };
+            frames.extend_from_slice(&chunk.frames);
+            upto.push((chunk.shard, chunk.upto));
+        }
+        queues.last_seq += 1;
+        let batch = Batch {
+            seq: queues.last_seq,
+            routed_at,
+            frames: Bytes::from(frames),
+            upto,
+        };
+        let message = batch.message();
+        queues.unacknowledged.push_back(batch);
+        Some(message)
+    }
+
+    /// The lowest sequence number that may still be sent.
+    pub(super) fn first_seq(&self) -> u64 {
+        let queues = self.queues.lock();
+        queues
+            .unacknowledged
+            .front()
+            .map_or(queues.last_seq + 1, |batch| batch.seq)
+    }
+
+    /// Batches to be sent again to a receiver that has taken everything up to `last_seq`.
+    pub(super) fn unacknowledged_after(&self, last_seq: u64) -> Vec<v1::LinkBatch> {
+        let queues = self.queues.lock();
+        let batches = queues.unacknowledged.iter();
+        batches
+            .filter(|batch| batch.seq > last_seq)
+            .map(Batch::message)
+            .collect()
+    }
+
+    /// The peer has taken everything up to `seq`.
+    pub(super) fn acknowledge(&self, seq: u64) {
+        let mut moved = Vec::new();
+        {
+            let mut queues = self.queues.lock();
+            while queues
+                .unacknowledged
+                .front()
+                .is_some_and(|batch| batch.seq <= seq)
+            {
+                let Some(batch) = queues.unacknowledged.pop_front() else {
+                    break;
+                };
+                self.held_bytes
+                    .fetch_sub(batch.frames.len(), Ordering::Relaxed);
+                moved.extend(batch.upto);
+            }
+        }
+        self.tell(&moved);
+    }
+
+    /// The peer is no longer part of the cluster's life: what was for it has nobody to go to.
+    pub fn peer_is_down(&self) {
+        let mut moved = Vec::new();
+        {
+            let mut queues = self.queues.lock();
+            let Queues {
+                waiting,
+                unacknowledged,
+                ..
+            } = &mut *queues;
+            let dropped: usize = unacknowledged
+                .iter()
+                .map(|batch| batch.frames.len())
+                .sum::<usize>()
+                + waiting
+                    .iter()
+                    .map(|chunk| chunk.frames.len())
+                    .sum::<usize>();
+            self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
+            moved.extend(unacknowledged.drain(..).flat_map(|batch| batch.upto));
+            moved.extend(waiting.drain(..).map(|chunk| (chunk.shard, chunk.upto)));
+        }
+        self.tell(&moved);
+    }
+
+    fn tell(&self, moved: &[(ShardId, u64)]) {
+        for (shard, upto) in moved {
+            self.acknowledged[shard.index()].fetch_max(*upto, Ordering::Release);
+        }
+        for (index, mailbox) in self.mailboxes.iter().enumerate() {
+            if moved.iter().any(|(shard, _)| shard.index() == index) {
+                mailbox.put(Mail::LinksMoved);
+            }
+        }
+    }
+
+    /// Asks the peer to see to it that everything it has routed to this node until now is taken here.
+    ///
+    /// # Errors
+    /// The peer does not answer.
+    pub async fn settle(&self, request: v1::SettleRequest) -> Result<(), tonic::Status> {
+        let mut client = v1::link_client::LinkClient::new(self.channel.clone());
+        client.settle(request).await.map(drop)
+    }
+
+    /// Asks the peer for the state of a session that has moved here.
+    ///
+    /// # Errors
+    /// The peer does not answer.
+    pub async fn take_session(
+        &self,
+        request: v1::TakeSessionRequest,
+    ) -> Result<v1::TakeSessionReply, tonic::Status> {
+        let client = v1::link_client::LinkClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(super::MESSAGE_BYTES_MAX);
+        Ok(client.take_session(request).await?.into_inner())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
+        let mailboxes = vec![Arc::new(Mailbox::default())];
+        Link::new(2, "127.0.0.1:1".to_owned(), 100, mailboxes, channel)
+    }
+
+    fn chunk(bytes: usize, upto: u64, routed_at: u64) -> Chunk {
+        Chunk {
+            shard: ShardId(0),
+            upto,
+            routed_at,
+            frames: vec![0; bytes],
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_holds_only_what_was_routed_by_the_same_table() {
+        let link = link();
+        link.send(chunk(1, 1, 7));
+        link.send(chunk(1, 2, 8));
+        assert_eq!(link.next_batch().map(|batch| batch.routed_at), Some(7));
+        assert_eq!(link.next_batch().map(|batch| batch.routed_at), Some(8));
+    }
+
+    #[tokio::test]
+    async fn a_link_is_settled_when_everything_sent_is_acknowledged() {
+        let link = link();
+        link.send(chunk(1, 1, 7));
+        let seq = link.next_batch().expect("a batch").seq;
+        let waiting = tokio::time::timeout(Duration::from_millis(5), link.settled());
+        assert!(waiting.await.is_err());
+        link.acknowledge(seq);
+        link.settled().await;
+    }
+
+    #[tokio::test]
+    async fn an_acknowledgement_frees_the_window_and_moves_the_shards_position() {
+        let link = link();
+        link.send(chunk(60, 3, 7));
+        link.send(chunk(60, 5, 7));
+        assert!(link.is_full());
+        let batch = link.next_batch().expect("a batch");
+        assert_eq!(
+            (batch.seq, batch.frames.len(), batch.routed_at),
+            (1, 120, 7)
+        );
+        assert!(link.next_batch().is_none());
+        link.acknowledge(1);
+        assert!(!link.is_full());
+        assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 5);
+    }
+
+    #[tokio::test]
+    async fn what_the_receiver_has_not_taken_is_sent_again_in_order() {
+        let link = link();
+        for upto in 1..=3 {
+            link.send(chunk(1, upto, 7));
+            link.next_batch();
+        }
+        let again: Vec<_> = link
+            .unacknowledged_after(1)
+            .into_iter()
+            .map(|batch| batch.seq)
+            .collect();
+        assert_eq!(again, [2, 3]);
+    }
+
+    #[tokio::test]
+    async fn nothing_waits_for_a_peer_that_is_down() {
+        let link = link();
+        link.send(chunk(200, 1, 7));
+        link.next_batch();
+        link.send(chunk(200, 2, 7));
+        link.peer_is_down();
+        assert_eq!(link.held_bytes(), 0);
+        assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 2);
+    }
+}

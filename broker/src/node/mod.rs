@@ -1,0 +1,54 @@
+//! One node of a cluster: builds the parts, wires them, and takes them down in order. No logic of
+//! the parts is here.
+
+mod local;
+mod replicated;
+mod start;
+mod stop;
+
+use crate::{engine::Engine, shard::ShardThreads};
+use raftmq_api::Phase;
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{sync::watch, task::JoinHandle};
+
+pub use start::StartError;
+
+/// A running node.
+pub struct Node {
+    engine: Arc<Engine>,
+    shards: ShardThreads,
+    addresses: Addresses,
+    switches: Switches,
+    servers: Vec<JoinHandle<()>>,
+    stop_timeout: std::time::Duration,
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// MQTT over TCP.
+    pub mqtt: SocketAddr,
+    /// HTTP API.
+    pub http: SocketAddr,
+    /// Other nodes.
+    pub rpc: SocketAddr,
+}
+
+/// What tells the parts in which phase of its life the node is.
+struct Switches {
+    stopping: watch::Sender<bool>,
+    ended: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Node {
+    /// Where the node listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Resolves, with the reason, when the node cannot go on.
+    pub async fn failed(&self) -> String {
+        self.engine.store.failed().await
+    }
+}

@@ -1,0 +1,186 @@
+//! The replicated table, as the HTTP API reads it.
+
+use crate::engine::Engine;
+use futures::future::BoxFuture;
+use raftmq_api::{
+    KnownNode, KnownSession, KnownSubscription, ReplicatedView, ReplicationError,
+    node::{ClientRow, WillRow},
+};
+use raftmq_proto::v1;
+use raftmq_store::{Readiness, table::Session};
+use std::sync::Arc;
+
+/// Reads the store of this node.
+pub(super) struct TableView {
+    engine: Arc<Engine>,
+}
+
+impl TableView {
+    pub fn new(engine: Arc<Engine>) -> TableView {
+        TableView { engine }
+    }
+}
+
+/// The row of a session as far as the table knows it; queue lengths are unknown and 0.
+pub(super) fn row(session: &Session, engine: &Engine, now_ms: u64) -> ClientRow {
+    let settings = &engine.settings;
+    let attributes = &session.attributes;
+    ClientRow {
+        node_id: session.node.into(),
+        client_id: session.client_id.to_string(),
+        username: attributes.username.clone(),
+        superuser: false,
+        protocol_version: attributes.protocol_version,
+        peer_address: attributes.peer_address.clone(),
+        connected: session.connected,
+        connected_at_ms: attributes.connected_at_ms,
+        disconnected_at_ms: session.disconnected_at_ms,
+        disconnected_reason: session.disconnected_reason.to_string(),
+        keep_alive_seconds: attributes.keep_alive_seconds,
+        clean_start: session.clean_start,
+        session_present: session.session_present,
+        expiry_seconds: expiry_left(session, now_ms),
+        created_at_ms: session.created_at_ms,
+        subscriptions: session.subscription_count() as u64,
+        subscriptions_max: settings.max_subscriptions as u64,
+        inflight: 0,
+        inflight_max: u64::from(settings.max_inflight),
+        queue: 0,
+        queue_max: u64::from(settings.outbound_limits.queue_messages_max),
+        extra_attributes: 0,
+        will: session.will.as_ref().and_then(will_row),
+    }
+}
+
+fn expiry_left(session: &Session, now_ms: u64) -> u32 {
+    if session.connected || session.expiry_seconds == crate::settings::EXPIRY_NEVER {
+        return session.expiry_seconds;
+    }
+    let waited = now_ms.saturating_sub(session.disconnected_at_ms) / 1000;
+    session
+        .expiry_seconds
+        .saturating_sub(u32::try_from(waited).unwrap_or(u32::MAX))
+}
+
+fn will_row(will: &v1::Will) -> Option<WillRow> {
+    let message = will.message.as_ref()?;
+    Some(WillRow {
+        topic: message.topic.clone(),
+        message: message.payload.clone(),
+        qos: message.qos,
+        retain: message.retain,
+    })
+}
+
+impl TableView {
+    fn known(&self, session: &Session) -> KnownSession {
+        KnownSession {
+            row: row(session, &self.engine, crate::shard::wall_clock_ms()),
+            local_address: session.attributes.local_address.clone(),
+        }
+    }
+}
+
+impl ReplicatedView for TableView {
+    fn applied_index(&self) -> u64 {
+        self.engine.store.table().read().applied_index()
+    }
+
+    fn nodes(&self) -> Vec<KnownNode> {
+        let table = self.engine.store.table().read();
+        let nodes = table.nodes();
+        nodes
+            .map(|(id, node)| KnownNode {
+                id: id.into(),
+                rpc_address: node.rpc_address.to_string(),
+            })
+            .collect()
+    }
+
+    fn session(&self, client_id: &str) -> Option<KnownSession> {
+        self.engine
+            .store
+            .table()
+            .read()
+            .session(client_id)
+            .map(|session| self.known(session))
+    }
+
+    fn sessions_after(&self, after: Option<&str>, count: usize) -> Vec<KnownSession> {
+        let table = self.engine.store.table().read();
+        table
+            .sessions_from(after)
+            .take(count)
+            .map(|session| self.known(session))
+            .collect()
+    }
+
+    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription> {
+        let table = self.engine.store.table().read();
+        let mut subscriptions: Vec<_> = table
+            .subscriptions_of(client_id)
+            .map(|s| KnownSubscription {
+                filter: s.filter.to_string(),
+                share: s.share.as_deref().unwrap_or_default().to_owned(),
+                options: s.options,
+                id: s.id,
+            })
+            .collect();
+        subscriptions.sort_by(|a, b| (&a.filter, &a.share).cmp(&(&b.filter, &b.share)));
+        subscriptions
+    }
+
+    fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)> {
+        let table = self.engine.store.table().read();
+        let after = after.map(|(filter, node)| (filter.as_str(), (*node).into()));
+        table
+            .routes_from(after)
+            .take(count)
+            .map(|(filter, node)| (filter.to_string(), node.into()))
+            .collect()
+    }
+
+    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)> {
+        let table = self.engine.store.table().read();
+        let mut routes: Vec<(String, u64)> = Vec::new();
+        table.for_each_route_matching(topic, |filter, node| {
+            routes.push((filter.to_string(), node.into()))
+        });
+        routes.sort();
+        routes
+    }
+
+    fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let end = v1::EndSession {
+            client_id: client_id.to_owned(),
+            now_ms: crate::shard::wall_clock_ms(),
+        };
+        let op = v1::Op {
+            kind: Some(v1::op::Kind::EndSession(end)),
+        };
+        let proposal = self.engine.store.propose(op);
+        Box::pin(async move {
+            proposal
+                .await
+                .map(drop)
+                .map_err(|error| ReplicationError(error.to_string()))
+        })
+    }
+
+    fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        Box::pin(async {
+            self.engine
+                .store
+                .read_barrier()
+                .await
+                .map_err(|error| ReplicationError(error.to_string()))
+        })
+    }
+
+    fn readiness(&self) -> Result<(), String> {
+        match self.engine.store.readiness() {
+            Readiness::Ready => Ok(()),
+            Readiness::NotReady(reason) => Err(reason),
+        }
+    }
+}

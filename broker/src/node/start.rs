@@ -1,0 +1,392 @@
+//! Starting a node: all ports are opened before anything else happens, so that a port in use is the
+//! first thing that is told.
+
+use super::{Addresses, Node, Switches, local::LocalNode, replicated::TableView};
+use crate::{
+    admission::Admission,
+    config::Config,
+    counting::{Counters, HandshakeGauges},
+    engine::Engine,
+    link::{self, Link, LinkService},
+    observer::TableObserver,
+    settings::Settings,
+    shard::{self, mailbox::Mailbox},
+};
+use raftmq_api::{Api, ApiConfig, ApiParts, Identity, PeerNode, Phase};
+use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+use tonic::transport::{Endpoint, Server, server::TcpIncoming};
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be opened.
+    #[error("cannot listen on {address} for {purpose} ({setting}): {error}{}", advice(.error, .setting))]
+    Listen {
+        /// What for.
+        purpose: &'static str,
+        /// The setting that names the address.
+        setting: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A peer's address is of no use.
+    #[error("cluster.peers: {0}")]
+    Peer(String),
+    /// The operating system refuses something.
+    #[error("the operating system refuses a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+fn advice(error: &std::io::Error, setting: &str) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("; another program has the port: stop it, or choose another one with {setting}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Files that a node needs beside its connections.
+const FILES_RESERVED: u64 = 256;
+/// Time between two checks of a peer's connection, and how long its answer may take.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Commands that do not come from clients: lives of nodes, passing time, administrators.
+const PROPOSALS_OF_THE_NODE: usize = 1024;
+/// How often it is looked who leads.
+const LEADER_POLL: Duration = Duration::from_millis(100);
+/// HTTP/2 windows between nodes, in bytes.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+impl Node {
+    /// Opens ports and disk and starts all parts. Does not wait for other nodes.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(config: &Config) -> Result<Node, StartError> {
+        let ports = Ports::open(config).await?;
+        let addresses = ports.addresses;
+        let (stopping, stopping_seen) = watch::channel(false);
+        let (ended, ended_seen) = watch::channel(false);
+        let (phase, phase_seen) = watch::channel(Phase::Starting);
+        let switches = Switches {
+            stopping,
+            ended,
+            phase,
+        };
+        let mailboxes: Vec<_> = ports
+            .mqtt
+            .iter()
+            .map(|_| Arc::new(Mailbox::default()))
+            .collect();
+        let links = links(config, &mailboxes)?;
+        let lives = Arc::new(AtomicU64::new(0));
+        let observer = TableObserver {
+            node_id: config.node.id,
+            mailboxes: mailboxes.clone(),
+            lives: lives.clone(),
+            links: links.clone(),
+        };
+        let store = Store::open(store_config(config, addresses), observer).await?;
+        let engine = Arc::new(Engine {
+            node_id: config.node.id,
+            settings: Settings::new(config),
+            lease: store.lease(),
+            store,
+            links,
+            counters: Counters::new(mailboxes.len()),
+            mailboxes,
+            gauges: HandshakeGauges::default(),
+            admission: Admission::new(connections_max(config)),
+            stopping: stopping_seen,
+            ended: ended_seen,
+            proposals: Semaphore::new(config.cluster.proposal_queue),
+            lives,
+        });
+        let shards = shard::start(&engine, ports.mqtt).map_err(StartError::Thread)?;
+        let servers = servers(config, &engine, ports.http, ports.rpc, phase_seen)?;
+        switches.phase.send_replace(Phase::Serving);
+        let stop_timeout = config.node.stop_timeout;
+        Ok(Node {
+            engine,
+            shards,
+            addresses,
+            switches,
+            servers,
+            stop_timeout,
+        })
+    }
+}
+
+/// The open ports.
+struct Ports {
+    /// One listener per shard, all on the same address.
+    mqtt: Vec<std::net::TcpListener>,
+    http: TcpListener,
+    rpc: TcpListener,
+    addresses: Addresses,
+}
+
+impl Ports {
+    async fn open(config: &Config) -> Result<Ports, StartError> {
+        let mqtt_error = |error| StartError::Listen {
+            purpose: "MQTT",
+            setting: "mqtt.addr",
+            address: config.mqtt.addr,
+            error,
+        };
+        let first = shard::listen_alone(config.mqtt.addr).map_err(mqtt_error)?;
+        let mqtt_address = first.local_addr().map_err(mqtt_error)?;
+        let mut mqtt = vec![first];
+        for _ in 1..shard_count(config) {
+            mqtt.push(shard::listen(mqtt_address).map_err(mqtt_error)?);
+        }
+        let http = bind("the HTTP API", "http.addr", config.http.addr).await?;
+        let rpc = bind("the other nodes", "rpc.addr", config.rpc_listen_addr()).await?;
+        let addresses = Addresses {
+            mqtt: mqtt_address,
+            http: http.local_addr().unwrap_or(config.http.addr),
+            rpc: rpc.local_addr().unwrap_or(config.rpc.addr),
+        };
+        Ok(Ports {
+            mqtt,
+            http,
+            rpc,
+            addresses,
+        })
+    }
+}
+
+async fn bind(
+    purpose: &'static str,
+    setting: &'static str,
+    address: SocketAddr,
+) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Listen {
+            purpose,
+            setting,
+            address,
+            error,
+        })
+}
+
+fn shard_count(config: &Config) -> usize {
+    match config.mqtt.shards {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n,
+    }
+}
+
+/// `mqtt.max_connections`, as far as the limit of open files allows.
+fn connections_max(config: &Config) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = limit.map_or(usize::MAX, |n| {
+        n.saturating_sub(FILES_RESERVED)
+            .try_into()
+            .unwrap_or(usize::MAX)
+    });
+    config.mqtt.max_connections.min(files.max(1))
+}
+
+fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
+    let cluster = &config.cluster;
+    let rpc_address = match cluster.peers.is_empty() {
+        true => addresses.rpc.to_string(),
+        false => config.own_address(),
+    };
+    StoreConfig {
+        node_id: config.node.id,
+        node_name: config.node_name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        rpc_address,
+        data_dir: config.node.data_dir.clone(),
+        peers: cluster
+            .peers
+            .iter()
+            .map(|p| Peer {
+                id: p.id,
+                address: p.address.clone(),
+            })
+            .collect(),
+        timing: Timing {
+            heartbeat: cluster.heartbeat,
+            election_min: cluster.election_min,
+            election_max: cluster.election_max,
+            lease: cluster.lease,
+            // On a slow network everything takes longer, also asking for a lease and applying.
+            lease_renewal: cluster.heartbeat * 2,
+            apply_lag: cluster.lease,
+            ..Timing::default()
+        },
+        limits: Limits {
+            // Beside those of clients the store has a few of its own.
+            proposals_waiting: cluster.proposal_queue + PROPOSALS_OF_THE_NODE,
+            ..Limits::default()
+        },
+    }
+}
+
+fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Vec<Arc<Link>>, StartError> {
+    let others = config
+        .cluster
+        .peers
+        .iter()
+        .filter(|peer| peer.id != config.node.id);
+    let window = config.cluster.link_window.get();
+    others
+        .map(|peer| {
+            let endpoint = Endpoint::from_shared(format!("http://{}", peer.address))
+                .map_err(|error| StartError::Peer(format!("{peer}: {error}")))?;
+            let channel = endpoint
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+                .keep_alive_while_idle(true)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .connect_lazy();
+            let link = Link::new(
+                peer.id,
+                peer.address.clone(),
+                window,
+                mailboxes.to_vec(),
+                channel,
+            );
+            Ok(Arc::new(link))
+        })
+        .collect()
+}
+
+fn servers(
+    config: &Config,
+    engine: &Arc<Engine>,
+    http: TcpListener,
+    rpc: TcpListener,
+    phase: watch::Receiver<Phase>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let identity = Arc::new(Identity::new(config.node.id));
+    let local: Arc<dyn raftmq_api::Node> = Arc::new(LocalNode::new(engine.clone(), config));
+    let router = Server::builder()
+        .tcp_nodelay(true)
+        .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .add_service(engine.store.service())
+        .add_service(LinkService::new(engine.clone()).into_server())
+        .add_service(raftmq_api::query_server(identity.clone(), local.clone()));
+    let mut ended = engine.ended.clone();
+    let mut servers = vec![tokio::spawn(async move {
+        let serving = router.serve_with_incoming(TcpIncoming::from(rpc).with_nodelay(Some(true)));
+        tokio::select! {
+            served = serving => if let Err(error) = served {
+                tracing::error!(%error, "the server for the other nodes ended");
+            },
+            _ = ended.wait_for(|end| *end) => {}
+        }
+    })];
+    servers.push(tokio::spawn(tell_leader(engine.clone())));
+    servers.push(tokio::spawn(learn_cluster_id(
+        engine.clone(),
+        identity.clone(),
+    )));
+    servers.push(tokio::spawn(http_server(
+        api(config, engine, identity, local, phase)?,
+        http,
+        engine.clone(),
+    )));
+    for link in &engine.links {
+        servers.push(tokio::spawn(link::run(engine.clone(), link.clone())));
+    }
+    Ok(servers)
+}
+
+/// Logs who leads, when that changes: the first thing that is looked for after a failure.
+async fn tell_leader(engine: Arc<Engine>) {
+    let mut ended = engine.ended.clone();
+    let mut told = None;
+    while !*ended.borrow_and_update() {
+        let status = engine.store.status();
+        if let Some(leader) = status
+            .leader
+            .filter(|leader| told != Some((*leader, status.term)))
+        {
+            told = Some((leader, status.term));
+            tracing::info!(leader, term = status.term, "the cluster has a leader");
+        }
+        let _ = tokio::time::timeout(LEADER_POLL, ended.changed()).await;
+    }
+}
+
+/// The API may ask peers once the node belongs to a cluster.
+async fn learn_cluster_id(engine: Arc<Engine>, identity: Arc<Identity>) {
+    loop {
+        let cluster_id = engine.cluster_id();
+        if !cluster_id.is_empty() {
+            identity.set_cluster_id(cluster_id);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn http_server(api: Api, listener: TcpListener, engine: Arc<Engine>) {
+    let mut ended = engine.ended.clone();
+    let shutdown = async move {
+        let _ = ended.wait_for(|end| *end).await;
+    };
+    raftmq_api::serve(listener, api, shutdown).await;
+}
+
+fn api(
+    config: &Config,
+    engine: &Arc<Engine>,
+    identity: Arc<Identity>,
+    local: Arc<dyn raftmq_api::Node>,
+    phase: watch::Receiver<Phase>,
+) -> Result<Api, StartError> {
+    let timeout = config.http.peer_timeout;
+    let peers = engine.links.iter().map(|link| {
+        PeerNode::new(identity.clone(), link.peer(), link.address(), timeout)
+            .map_err(|error| StartError::Peer(error.to_string()))
+    });
+    let parts = ApiParts {
+        config: ApiConfig {
+            http_bearer_token: config
+                .http
+                .bearer_token
+                .as_ref()
+                .map(|token| token.expose().to_owned()),
+            max_row_limit: u32::try_from(config.http.max_row_limit).unwrap_or(u32::MAX),
+            peer_timeout: timeout,
+            ..ApiConfig::default()
+        },
+        replicated: Arc::new(TableView::new(engine.clone())),
+        peers: peers.collect::<Result<_, _>>()?,
+        identity,
+        address: config.own_address(),
+        local,
+        phase,
+    };
+    Ok(Api::new(parts))
+}

@@ -1,0 +1,233 @@
+//! Reading the table for one topic: this node's subscribers, its shards, the other nodes.
+
+use crate::shard::{ShardId, shard_of};
+use raftmq_mqtt::codec::SubscriptionIdentifier;
+use raftmq_store::table::{self, NodeId, ShareMember, Table};
+use std::sync::Arc;
+
+/// A set of shards of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardSet(Vec<ShardId>);
+
+impl ShardSet {
+    fn add(&mut self, shard: ShardId) {
+        if !self.0.contains(&shard) {
+            self.0.push(shard);
+        }
+    }
+
+    /// The shards.
+    pub fn iter(&self) -> impl Iterator<Item = ShardId> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A subscriber of the asking shard, its overlapping subscriptions merged into one delivery with
+/// the highest QoS [MQTT-3.3.4-2] and all subscription identifiers [MQTT-3.3.4-3].
+#[derive(Clone, Debug)]
+pub struct LocalSubscriber {
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Subscription options (MQTT 5 §3.8.3.1) of the merged delivery.
+    pub options: u8,
+    /// All subscription identifiers.
+    pub subscription_ids: Vec<SubscriptionIdentifier>,
+}
+
+/// One member of a share group.
+#[derive(Clone, Debug)]
+pub struct GroupMember {
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Its node.
+    pub node: NodeId,
+    /// Its subscription options.
+    pub options: u8,
+    /// Its subscription identifier; 0: none.
+    pub subscription_id: u32,
+}
+
+/// A share group with a matching filter: one of its members gets the publication.
+#[derive(Debug, Default)]
+pub struct ShareGroup {
+    /// The members to choose from: those that are connected, or all if none is.
+    pub members: Vec<GroupMember>,
+}
+
+/// Where a publication on one topic goes, as one shard sees it.
+#[derive(Debug, Default)]
+pub struct Destinations {
+    /// Subscribers of the asking shard.
+    pub own: Vec<LocalSubscriber>,
+    /// Other shards of this node with subscribers.
+    pub shards: ShardSet,
+    /// Other nodes with subscribers.
+    pub nodes: Vec<NodeId>,
+    /// Matching share groups.
+    pub groups: Vec<ShareGroup>,
+}
+
+/// Reads the table on behalf of one shard, or of none.
+#[derive(Clone, Copy, Debug)]
+pub struct Resolver {
+    /// This node.
+    pub node: NodeId,
+    /// Number of shards of this node.
+    pub shards: usize,
+}
+
+impl Resolver {
+    /// Everything that `shard` has to know about `topic`.
+    pub fn destinations(&self, table: &Table, topic: &str, shard: ShardId) -> Destinations {
+        let mut collector = Collector {
+            resolver: *self,
+            shard: Some(shard),
+            found: Destinations::default(),
+        };
+        table.resolve(topic, self.node, &mut collector);
+        merge_overlapping(&mut collector.found.own);
+        collector.found
+    }
+
+    /// Subscribers of `topic` whose session another node has claimed after the log entry `routed_at`:
+    /// a publication that was routed then is theirs, though the table has moved on.
+    pub fn moved_away(&self, table: &Table, topic: &str, routed_at: u64) -> Vec<LocalSubscriber> {
+        let mut moved = Vec::new();
+        table.for_each_subscriber_elsewhere(topic, self.node, |subscriber| {
+            let session = table.session(subscriber.client_id);
+            if session.is_some_and(|session| session.epoch.index() > routed_at) {
+                moved.push(local_subscriber(subscriber));
+            }
+        });
+        merge_overlapping(&mut moved);
+        moved
+    }
+
+    /// The shards of this node that have subscribers of `topic`; share groups are not looked at,
+    /// because their member was chosen where the message was published.
+    pub fn local_shards(&self, table: &Table, topic: &str) -> ShardSet {
+        let mut collector = Collector {
+            resolver: *self,
+            shard: None,
+            found: Destinations::default(),
+        };
+        table.resolve(topic, self.node, &mut collector);
+        collector.found.shards
+    }
+}
+
+struct Collector {
+    resolver: Resolver,
+    /// Whose subscribers are wanted one by one.
+    shard: Option<ShardId>,
+    found: Destinations,
+}
+
+impl table::Visitor for Collector {
+    fn local(&mut self, subscriber: table::Subscriber<'_>) {
+        let shard = shard_of(subscriber.client_id, self.resolver.shards);
+        if self.shard != Some(shard) {
+            self.found.shards.add(shard);
+            return;
+        }
+        self.found.own.push(local_subscriber(subscriber));
+    }
+
+    fn remote(&mut self, node: NodeId) {
+        if !self.found.nodes.contains(&node) {
+            self.found.nodes.push(node);
+        }
+    }
+
+    fn group(&mut self, _share: &str, members: &mut dyn Iterator<Item = ShareMember<'_>>) {
+        if self.shard.is_none() {
+            return;
+        }
+        let (connected, offline): (Vec<_>, Vec<_>) = members
+            .map(|m| {
+                (
+                    m.connected,
+                    GroupMember {
+                        client_id: m.client_id.clone(),
+                        node: m.node,
+                        options: m.options,
+                        subscription_id: m.subscription_id,
+                    },
+                )
+            })
+            .partition(|(connected, _)| *connected);
+        let chosen = if connected.is_empty() {
+            offline
+        } else {
+            connected
+        };
+        let members: Vec<_> = chosen.into_iter().map(|(_, member)| member).collect();
+        if !members.is_empty() {
+            self.found.groups.push(ShareGroup { members });
+        }
+    }
+}
+
+fn local_subscriber(subscriber: table::Subscriber<'_>) -> LocalSubscriber {
+    LocalSubscriber {
+        client_id: subscriber.client_id.clone(),
+        options: subscriber.options,
+        subscription_ids: SubscriptionIdentifier::new(subscriber.subscription_id)
+            .into_iter()
+            .collect(),
+    }
+}
+
+/// Bits of the subscription options.
+const QOS_BITS: u8 = 0b11;
+const NO_LOCAL: u8 = 1 << 2;
+const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
+
+fn merge_overlapping(own: &mut Vec<LocalSubscriber>) {
+    own.sort_by(|a, b| a.client_id.cmp(&b.client_id));
+    own.dedup_by(|next, first| {
+        let same = next.client_id == first.client_id;
+        if same {
+            let qos = (next.options & QOS_BITS).max(first.options & QOS_BITS);
+            // One of the subscriptions wants the client's own messages, or the RETAIN flag kept.
+            let no_local = next.options & first.options & NO_LOCAL;
+            let as_published = (next.options | first.options) & RETAIN_AS_PUBLISHED;
+            first.options = qos | no_local | as_published;
+            first.subscription_ids.append(&mut next.subscription_ids);
+        }
+        same
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subscriber(client_id: &str, options: u8, id: u32) -> LocalSubscriber {
+        LocalSubscriber {
+            client_id: client_id.into(),
+            options,
+            subscription_ids: SubscriptionIdentifier::new(id).into_iter().collect(),
+        }
+    }
+
+    /// [MQTT-3.3.4-2], [MQTT-3.3.4-3]
+    #[test]
+    fn overlapping_subscriptions_become_one_delivery_with_the_highest_qos_and_all_identifiers() {
+        let mut own = vec![
+            subscriber("b", 0, 0),
+            subscriber("a", 1 | NO_LOCAL, 5),
+            subscriber("a", 2, 6),
+        ];
+        merge_overlapping(&mut own);
+        assert_eq!(own.len(), 2);
+        assert_eq!((&*own[0].client_id, own[0].options), ("a", 2));
+        let ids: Vec<_> = own[0].subscription_ids.iter().map(|id| id.get()).collect();
+        assert_eq!(ids, [5, 6]);
+    }
+}

@@ -1,0 +1,78 @@
+//! One client's connection: its socket, what waits to be sent, and what the client can take.
+
+use raftmq_mqtt::{codec::Version, session::Wire};
+use std::{rc::Rc, task::Waker};
+use tokio::net::TcpStream;
+
+/// Tells a connection from the others that its session had, or has next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionId(pub u64);
+
+/// An established connection. Idle, it holds no buffer.
+pub(crate) struct Connection {
+    pub id: ConnectionId,
+    pub stream: Rc<TcpStream>,
+    /// Wakes the task that reads from the socket.
+    pub waker: Option<Waker>,
+    pub version: Version,
+    /// Deliveries with QoS 1 and 2 at a time.
+    pub window: u16,
+    pub max_packet_size: u32,
+    pub congested_bytes: usize,
+    /// Silence after which the client is gone, in seconds; 0: never [MQTT-3.1.2-22].
+    pub silence_seconds_max: u32,
+    /// When the last byte came, in seconds of the shard's clock.
+    pub heard_at: u32,
+    /// The beginning of a packet that is not complete, or packets that wait while paused.
+    pub partial: Vec<u8>,
+    /// Bytes to be sent, from `sent` on.
+    pub out: Vec<u8>,
+    pub sent: usize,
+    /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered yet.
+    pub requests: u16,
+    /// In the list of connections to be written this turn.
+    pub dirty: bool,
+    /// The socket took less than there was: its task waits until it takes more.
+    pub blocked: bool,
+    /// Nothing is read for now.
+    pub paused: bool,
+}
+
+impl Connection {
+    pub fn wire(&mut self) -> Wire<'_> {
+        Wire {
+            version: self.version,
+            window: self.window,
+            max_packet_size: self.max_packet_size,
+            congested_bytes: self.congested_bytes,
+            out: &mut self.out,
+        }
+    }
+
+    pub fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Writes what the socket takes now. `Ok(true)`: everything.
+    pub fn write(&mut self) -> std::io::Result<bool> {
+        while self.sent < self.out.len() {
+            match self.stream.try_write(&self.out[self.sent..]) {
+                Ok(n) => self.sent += n,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.sent == self.out.len() {
+            self.out.clear();
+            self.sent = 0;
+            return Ok(true);
+        }
+        if self.sent > self.out.len() / 2 {
+            self.out.drain(..self.sent);
+            self.sent = 0;
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,306 @@
+//! Publications that end in this shard: into the sessions of its own subscribers.
+
+use super::{
+    Shard,
+    publish::Route,
+    slots::{Slot, SlotKey, Slots},
+};
+use crate::{engine::Engine, router::LocalSubscriber};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::{
+    codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
+    fanout::Fanout,
+    publication::{Origin, Publication},
+    session::{Delivery, Offer, Session},
+};
+use raftmq_store::table::Table;
+
+/// A subscriber of this shard, found.
+pub(crate) struct OwnSubscriber {
+    key: SlotKey,
+    subscription: Granted,
+    subscription_ids: Vec<SubscriptionIdentifier>,
+}
+
+/// What a subscription asks for.
+#[derive(Clone, Copy)]
+struct Granted {
+    qos: QoS,
+    no_local: bool,
+    retain_as_published: bool,
+}
+
+impl Granted {
+    fn new(options: u8) -> Option<Granted> {
+        let options = SubscriptionOptions::from_byte(Version::V5, options).ok()?;
+        Some(Granted {
+            qos: options.qos,
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+        })
+    }
+}
+
+/// Finds the session of a subscriber. One that the table knows and this shard does not (the node was
+/// started anew) gets its slot here, so that messages wait for it.
+pub(super) fn own_subscriber(
+    slots: &mut Slots,
+    table: &Table,
+    engine: &Engine,
+    subscriber: LocalSubscriber,
+) -> Option<OwnSubscriber> {
+    let key = match slots.find(&subscriber.client_id) {
+        Some(key) => key,
+        None => {
+            let known = table.session(&subscriber.client_id)?;
+            slots.insert(Slot {
+                client_id: subscriber.client_id.clone(),
+                epoch: known.epoch.into(),
+                lost_epoch: 0,
+                claims: 0,
+                importing: false,
+                expiry_seconds: known.expiry_seconds,
+                session: Session::new(engine.settings.outbound_limits),
+                connection: None,
+            })
+        }
+    };
+    Some(OwnSubscriber {
+        key,
+        subscription: Granted::new(subscriber.options)?,
+        subscription_ids: subscriber.subscription_ids,
+    })
+}
+
+/// What deliveries add to the counters, added once per publication.
+#[derive(Default)]
+struct Tally {
+    delivered: u64,
+    dropped: u64,
+}
+
+impl Shard {
+    /// Delivers to this shard's subscribers; `from` is the publisher's session, for No Local.
+    pub(super) fn deliver_own(
+        &mut self,
+        publication: &Publication<'_>,
+        own: &[OwnSubscriber],
+        from: Option<SlotKey>,
+    ) {
+        if own.is_empty() {
+            return;
+        }
+        let mut tally = Tally::default();
+        let mut message = Fanout::new(*publication, self.clock.unix_ms(), &mut self.fanout);
+        for subscriber in own {
+            if subscriber.subscription.no_local && from == Some(subscriber.key) {
+                continue;
+            }
+            let Some(slot) = self.slots.get_mut(subscriber.key) else {
+                continue;
+            };
+            let delivery = delivery(
+                subscriber.subscription,
+                &subscriber.subscription_ids,
+                publication,
+            );
+            if offer(slot, &mut message, delivery, &mut tally) {
+                self.output.add(subscriber.key);
+            }
+        }
+        self.count_delivered(publication.origin, &tally);
+    }
+
+    /// Publications from another shard or node, back to back, that were routed when the log entry
+    /// `routed_at` had been applied there.
+    pub(super) fn deliver_frames(&mut self, mut frames: &[u8], routed_at: u64) {
+        while !frames.is_empty() {
+            let (publication, rest) = match Publication::parse(frames) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    // Frames are checked where they enter the node.
+                    tracing::error!(%error, "a batch of publications ends early");
+                    return;
+                }
+            };
+            frames = rest;
+            if publication.target.is_some() {
+                self.deliver_directed(&publication);
+                continue;
+            }
+            let route = self.route(publication.topic);
+            let from = self.publisher_slot(&publication, &route);
+            self.deliver_own(&publication, &route.own, from);
+            if routed_at < self.cache.routed_at() {
+                self.deliver_late(&publication, routed_at);
+            }
+        }
+    }
+
+    /// The publisher's slot, looked for only if some subscriber wants to be spared its own messages.
+    fn publisher_slot(&self, publication: &Publication<'_>, route: &Route) -> Option<SlotKey> {
+        let wanted = route.own.iter().any(|s| s.subscription.no_local);
+        if wanted {
+            self.slots.find(publication.publisher)
+        } else {
+            None
+        }
+    }
+
+    /// To the one member of a share group that was chosen for it.
+    pub(super) fn deliver_directed(&mut self, publication: &Publication<'_>) {
+        let Some(target) = publication.target else {
+            return;
+        };
+        let found = self
+            .slots
+            .find(target.client_id)
+            .zip(Granted::new(target.options));
+        let Some((key, subscription)) = found else {
+            self.counters.add(Metric::MessagesDropped, 1);
+            return;
+        };
+        let ids: Vec<_> = SubscriptionIdentifier::new(target.subscription_id)
+            .into_iter()
+            .collect();
+        let own = OwnSubscriber {
+            key,
+            subscription,
+            subscription_ids: ids,
+        };
+        self.deliver_own(publication, std::slice::from_ref(&own), None);
+    }
+
+    /// A retained message for a new subscription [MQTT-3.3.1-8].
+    pub(super) fn deliver_retained(
+        &mut self,
+        key: SlotKey,
+        publication: &Publication<'_>,
+        qos: QoS,
+        subscription_ids: &[SubscriptionIdentifier],
+    ) {
+        let mut tally = Tally::default();
+        let mut message = Fanout::new(*publication, self.clock.unix_ms(), &mut self.fanout);
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let delivery = Delivery {
+            qos: qos.min(publication.qos),
+            retain: true,
+            subscription_ids,
+        };
+        if offer(slot, &mut message, delivery, &mut tally) {
+            self.output.add(key);
+        }
+        self.count_delivered(Origin::Retained, &tally);
+    }
+
+    /// A client came back: repeats what is under way and goes on with its queue.
+    pub(super) fn resume_deliveries(&mut self, key: SlotKey) {
+        let now_ms = self.clock.unix_ms();
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return;
+        };
+        let mut dropped = 0;
+        slot.session
+            .outbound
+            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
+                dropped += 1
+            });
+        self.counters.add(Metric::MessagesDropped, dropped);
+    }
+
+    /// The window has room again, or the socket took what waited: goes on with the queue.
+    pub(super) fn pump(&mut self, key: SlotKey) {
+        let now_ms = self.clock.unix_ms();
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        if slot.session.outbound.queue_len() == 0 {
+            return;
+        }
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return;
+        };
+        let before = slot.session.outbound.queue_len();
+        let mut dropped = 0;
+        slot.session
+            .outbound
+            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
+                dropped += 1
+            });
+        let sent = (before - slot.session.outbound.queue_len()) as u64 - dropped;
+        self.counters.add(Metric::MessagesDropped, dropped);
+        self.counters.add(Metric::MessagesDeliveredCustom, sent);
+        self.mark_dirty(key);
+    }
+
+    fn count_delivered(&self, origin: Origin, tally: &Tally) {
+        let delivered = match origin {
+            Origin::Client => Metric::MessagesDeliveredCustom,
+            Origin::Admin => Metric::MessagesDeliveredAdmin,
+            Origin::Will => Metric::MessagesDeliveredLastwill,
+            Origin::System => Metric::MessagesDeliveredSystem,
+            Origin::Retained => Metric::MessagesDeliveredRetain,
+        };
+        self.counters.add(delivered, tally.delivered);
+        if tally.dropped > 0 {
+            self.counters.add(Metric::MessagesDropped, tally.dropped);
+        }
+    }
+}
+
+/// What a subscriber that is not this shard's any more would have got.
+pub(super) fn delivery_for<'a>(
+    subscriber: &'a LocalSubscriber,
+    publication: &Publication<'_>,
+) -> Option<Delivery<'a>> {
+    let subscription = Granted::new(subscriber.options)?;
+    let is_own = subscription.no_local && *subscriber.client_id == *publication.publisher;
+    let delivery = delivery(subscription, &subscriber.subscription_ids, publication);
+    (!is_own).then_some(delivery)
+}
+
+fn delivery<'a>(
+    subscription: Granted,
+    subscription_ids: &'a [SubscriptionIdentifier],
+    publication: &Publication<'_>,
+) -> Delivery<'a> {
+    Delivery {
+        qos: subscription.qos.min(publication.qos),
+        retain: publication.retain && subscription.retain_as_published,
+        subscription_ids,
+    }
+}
+
+/// Offers to one session. `true`: its connection has become one to be written this turn.
+fn offer(
+    slot: &mut Slot,
+    message: &mut Fanout<'_, '_>,
+    delivery: Delivery<'_>,
+    tally: &mut Tally,
+) -> bool {
+    let Slot {
+        session,
+        connection,
+        ..
+    } = slot;
+    let mut wire = connection.as_deref_mut().map(|c| c.wire());
+    match session.outbound.offer(wire.as_mut(), message, delivery) {
+        Offer::Sent => {
+            tally.delivered += 1;
+            let Some(connection) = connection.as_deref_mut() else {
+                return false;
+            };
+            !std::mem::replace(&mut connection.dirty, true)
+        }
+        Offer::Queued => false,
+        Offer::Dropped(_) => {
+            tally.dropped += 1;
+            false
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Ends: of a connection, of a session on this node, of the whole node.
+
+use super::{Shard, connection::Connection, slots::SlotKey};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::codec::{Disconnect, ReasonCode, Version};
+use raftmq_proto::v1;
+use raftmq_store::table::{Outcome, Refusal};
+use std::{rc::Rc, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
+
+/// Why a connection ends.
+pub(super) enum End {
+    /// The socket failed or was closed without DISCONNECT.
+    Lost { why: String },
+    /// The client said DISCONNECT.
+    Goodbye {
+        discard_will: bool,
+        expiry_seconds: Option<u32>,
+    },
+    /// The broker ends it and says why.
+    Broker { reason: ReasonCode, why: String },
+}
+
+/// How long a closed connection's last bytes may take to be fetched by the client.
+const LINGER: Duration = Duration::from_secs(1);
+/// Bytes that a client may still send meanwhile.
+const LINGER_BYTES_MAX: usize = 64 * 1024;
+/// Pause before a release is proposed again.
+const RELEASE_RETRY: Duration = Duration::from_millis(100);
+
+/// Closes our side and waits a little for the client's: closing a socket that holds unread bytes
+/// would reset the connection and with it destroy what the client has not read yet.
+pub(super) async fn linger(stream: &TcpStream) {
+    if socket2::SockRef::from(stream)
+        .shutdown(std::net::Shutdown::Write)
+        .is_err()
+    {
+        return;
+    }
+    let mut discarded = [0; 1024];
+    let mut total = 0;
+    let _ = timeout(LINGER, async {
+        while total < LINGER_BYTES_MAX && stream.readable().await.is_ok() {
+            match stream.try_read(&mut discarded) {
+                Ok(0) => return,
+                Ok(n) => total += n,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    })
+    .await;
+}
+
+impl Shard {
+    /// The socket is gone.
+    pub(super) fn lost(&mut self, key: SlotKey, why: &str) {
+        self.end_connection(
+            key,
+            End::Lost {
+                why: why.to_owned(),
+            },
+        );
+    }
+
+    /// The client said DISCONNECT.
+    pub(super) fn goodbye(
+        &mut self,
+        key: SlotKey,
+        discard_will: bool,
+        expiry_seconds: Option<u32>,
+    ) {
+        self.end_connection(
+            key,
+            End::Goodbye {
+                discard_will,
+                expiry_seconds,
+            },
+        );
+    }
+
+    /// Ends the connection and releases the session in the table.
+    pub(super) fn end_connection(&mut self, key: SlotKey, end: End) {
+        let Some(connection) = self.slots.disconnect(key) else {
+            return;
+        };
+        self.counters.add(Metric::ClientDisconnected, 1);
+        let (discard_will, expiry_seconds, reason) = match end {
+            End::Lost { why } => (false, None, why),
+            End::Goodbye {
+                discard_will,
+                expiry_seconds,
+            } => {
+                self.finish(*connection);
+                (
+                    discard_will,
+                    expiry_seconds,
+                    "disconnected by the client".to_owned(),
+                )
+            }
+            End::Broker { reason, why } => {
+                self.say_goodbye(*connection, reason);
+                (false, None, why)
+            }
+        };
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        slot.session.inbound.connection_lost();
+        slot.expiry_seconds = expiry_seconds.unwrap_or(slot.expiry_seconds);
+        let release = v1::ReleaseSession {
+            client_id: slot.client_id.to_string(),
+            epoch: slot.epoch,
+            discard_will,
+            expiry_seconds,
+            reason,
+            now_ms: self.clock.unix_ms(),
+        };
+        if slot.expiry_seconds == 0 && slot.claims == 0 {
+            self.slots.remove(key);
+            self.counters.add(Metric::SessionTerminated, 1);
+        }
+        self.release(release);
+    }
+
+    /// Proposes the release until it is decided. It is given up when the node's life in the cluster
+    /// ends: then the cluster has released all its sessions itself.
+    fn release(&self, release: v1::ReleaseSession) {
+        let engine = self.engine.clone();
+        let life = engine.life();
+        tokio::task::spawn_local(async move {
+            let op = v1::Op {
+                kind: Some(v1::op::Kind::ReleaseSession(release)),
+            };
+            while engine.life() == life && !*engine.stopping.borrow() {
+                match engine.propose(op.clone()).await {
+                    Ok(Outcome::Refused(Refusal::NodeNotUp)) | Err(_) => {
+                        tokio::time::sleep(RELEASE_RETRY).await;
+                    }
+                    Ok(_) => return,
+                }
+            }
+        });
+    }
+
+    /// Sends what is left, then DISCONNECT where the version has one from the server, and closes.
+    pub(super) fn say_goodbye(&self, mut connection: Connection, reason: ReasonCode) {
+        if connection.version == Version::V5 {
+            let max_packet_size = connection.max_packet_size;
+            let _ =
+                Disconnect::new(reason).encode(Version::V5, max_packet_size, &mut connection.out);
+        }
+        self.finish(connection);
+    }
+
+    /// Sends what is left and closes.
+    fn finish(&self, mut connection: Connection) {
+        let _ = connection.write();
+        // The connection's own task ends when it finds its place taken.
+        connection.wake();
+        let stream: Rc<TcpStream> = connection.stream;
+        tokio::task::spawn_local(async move { linger(&stream).await });
+    }
+
+    /// This node was declared down while it was alive: the cluster has already released its
+    /// sessions, so connections end without a proposal, and sessions that ended with them are gone.
+    pub(super) fn lost_life(&mut self) {
+        for key in self.slots.keys() {
+            self.drop_connection(key, ReasonCode::ServerBusy);
+            let Some(slot) = self.slots.get(key) else {
+                continue;
+            };
+            if slot.expiry_seconds == 0 && slot.claims == 0 {
+                self.slots.remove(key);
+            }
+        }
+    }
+
+    /// The node stops: everybody is told; the node's good-bye to the cluster releases the sessions.
+    pub(super) fn stop(&mut self) {
+        self.stopping = true;
+        self.flush();
+        for key in self.slots.keys() {
+            self.drop_connection(key, ReasonCode::ServerShuttingDown);
+        }
+    }
+
+    /// Ends a connection whose session the table has already dealt with.
+    pub(super) fn drop_connection(&mut self, key: SlotKey, reason: ReasonCode) {
+        let Some(connection) = self.slots.disconnect(key) else {
+            return;
+        };
+        self.counters.add(Metric::ClientDisconnected, 1);
+        self.say_goodbye(*connection, reason);
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.session.inbound.connection_lost();
+        }
+    }
+}

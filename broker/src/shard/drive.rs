@@ -1,0 +1,228 @@
+//! A connection's task: waits until its socket can be read, and lets the shard do the rest.
+//!
+//! The task holds nothing but its place; bytes are read into the shard's one buffer and decoded
+//! there, so an idle connection has no buffer. After a short read the readiness is cleared by hand,
+//! which saves the system call that would only say "nothing there".
+
+use super::{
+    Shard, ShardRef,
+    connection::{Connection, ConnectionId},
+    packets::Next,
+    slots::SlotKey,
+};
+use crate::admission::Ticket;
+use raftmq_mqtt::codec::ReasonCode;
+use std::{
+    io::ErrorKind,
+    rc::Rc,
+    task::{Context, Poll},
+};
+use tokio::{io::Interest, net::TcpStream};
+
+/// Full reads in a row before the other connections get their turn.
+const READS_PER_TURN_MAX: usize = 8;
+
+/// Runs until the connection is closed by either side.
+pub(super) async fn drive(
+    shard: ShardRef,
+    key: SlotKey,
+    id: ConnectionId,
+    stream: Rc<TcpStream>,
+    ticket: Ticket,
+) {
+    let _ticket = ticket;
+    std::future::poll_fn(|cx| shard.borrow_mut().poll_connection(key, id, &stream, cx)).await;
+}
+
+/// What one read brought.
+enum Read {
+    /// The socket may have more.
+    Full,
+    /// The socket is empty now.
+    Short,
+    Closed,
+}
+
+impl Shard {
+    /// The slot's connection, if it is still the one that is meant.
+    pub(super) fn connection_of(
+        &mut self,
+        key: SlotKey,
+        id: ConnectionId,
+    ) -> Option<&mut Connection> {
+        let connection = self.slots.get_mut(key)?.connection.as_deref_mut()?;
+        (connection.id == id).then_some(connection)
+    }
+
+    fn poll_connection(
+        &mut self,
+        key: SlotKey,
+        id: ConnectionId,
+        stream: &TcpStream,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        self.clock.tick();
+        let Some(connection) = self.connection_of(key, id) else {
+            return Poll::Ready(());
+        };
+        if connection
+            .waker
+            .as_ref()
+            .is_none_or(|w| !w.will_wake(cx.waker()))
+        {
+            connection.waker = Some(cx.waker().clone());
+        }
+        if connection.blocked && stream.poll_write_ready(cx).is_ready() {
+            self.unblock(key);
+        }
+        if self.take_up_backlog(key, id).is_break() {
+            return self.pending_or_gone(key, id);
+        }
+        for _ in 0..READS_PER_TURN_MAX {
+            match stream.poll_read_ready(cx) {
+                Poll::Pending => return self.pending_or_gone(key, id),
+                Poll::Ready(Err(error)) => {
+                    self.lost(key, &format!("read: {error}"));
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            match self.read(key, id, stream) {
+                Read::Closed => return Poll::Ready(()),
+                Read::Short | Read::Full => {}
+            }
+            match self.connection_of(key, id) {
+                None => return Poll::Ready(()),
+                Some(connection) if connection.paused => return Poll::Pending,
+                Some(_) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn pending_or_gone(&mut self, key: SlotKey, id: ConnectionId) -> Poll<()> {
+        match self.connection_of(key, id) {
+            Some(_) => Poll::Pending,
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// The socket takes bytes again.
+    fn unblock(&mut self, key: SlotKey) {
+        if let Some(connection) = self
+            .slots
+            .get_mut(key)
+            .and_then(|s| s.connection.as_deref_mut())
+        {
+            connection.blocked = false;
+        }
+        self.write(key);
+        self.pump(key);
+    }
+
+    /// Packets that came with CONNECT or before a pause. `Break`: nothing is to be read now.
+    fn take_up_backlog(&mut self, key: SlotKey, id: ConnectionId) -> std::ops::ControlFlow<()> {
+        use std::ops::ControlFlow::{Break, Continue};
+        match self.connection_of(key, id) {
+            None => return Break(()),
+            Some(connection) if connection.paused => return Break(()),
+            Some(connection) if connection.partial.is_empty() => return Continue(()),
+            Some(_) => {}
+        }
+        self.feed(key, id, &[]);
+        match self.connection_of(key, id) {
+            Some(connection) if !connection.paused => Continue(()),
+            _ => Break(()),
+        }
+    }
+
+    fn read(&mut self, key: SlotKey, id: ConnectionId, stream: &TcpStream) -> Read {
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let read = match stream.try_read(&mut buffer) {
+            Ok(0) => {
+                self.lost(key, "closed by the client");
+                Read::Closed
+            }
+            Ok(n) => {
+                let short = n < buffer.len();
+                if short {
+                    let _ = stream.try_io(Interest::READABLE, || -> std::io::Result<()> {
+                        Err(ErrorKind::WouldBlock.into())
+                    });
+                }
+                self.feed(key, id, &buffer[..n]);
+                if short { Read::Short } else { Read::Full }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Short,
+            Err(error) => {
+                self.lost(key, &format!("read: {error}"));
+                Read::Closed
+            }
+        };
+        self.read_buffer = buffer;
+        read
+    }
+
+    /// Bytes from the socket: handles the packets that are complete and keeps the rest.
+    fn feed(&mut self, key: SlotKey, id: ConnectionId, bytes: &[u8]) {
+        let now = self.clock.seconds();
+        let Some(connection) = self.connection_of(key, id) else {
+            return;
+        };
+        connection.heard_at = now;
+        let mut partial = std::mem::take(&mut connection.partial);
+        let (used, next) = if partial.is_empty() {
+            let (used, next) = self.packets(key, id, bytes);
+            partial.extend_from_slice(&bytes[used..]);
+            (0, next)
+        } else {
+            partial.extend_from_slice(bytes);
+            self.packets(key, id, &partial)
+        };
+        partial.drain(..used);
+        if partial.is_empty() {
+            partial = Vec::new();
+        }
+        let Some(connection) = self.connection_of(key, id) else {
+            return;
+        };
+        connection.partial = partial;
+        match next {
+            Next::More => {}
+            Next::Pause => self.pause(key, id),
+            Next::Close(reason, why) => self.close(key, reason, &why),
+            Next::Goodbye {
+                discard_will,
+                expiry_seconds,
+            } => self.goodbye(key, discard_will, expiry_seconds),
+        }
+    }
+
+    /// Reads nothing from this connection until the ticker finds that it can go on.
+    fn pause(&mut self, key: SlotKey, id: ConnectionId) {
+        let Some(connection) = self.connection_of(key, id) else {
+            return;
+        };
+        if !std::mem::replace(&mut connection.paused, true) {
+            self.paused.push((key, id));
+            if let Some(ticker) = self.pause_ticker.take() {
+                ticker.wake();
+            }
+        }
+    }
+
+    /// A rule was broken, or the server ends the connection: says why and closes.
+    pub(super) fn close(&mut self, key: SlotKey, reason: ReasonCode, why: &str) {
+        if let Some(slot) = self.slots.get(key) {
+            tracing::debug!(client_id = %slot.client_id, ?reason, why, "connection closed by the broker");
+        }
+        self.end_connection(
+            key,
+            super::depart::End::Broker {
+                reason,
+                why: why.to_owned(),
+            },
+        );
+    }
+}

@@ -1,0 +1,205 @@
+//! The end of a turn: every buffer that was appended to is written or handed over once.
+
+use super::{Shard, ShardId, ShardRef, mailbox::Mail, slots::SlotKey};
+use crate::{engine::Engine, link::Chunk};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::{codec::QoS, publication::Publication};
+use std::task::{Poll, Waker};
+
+/// What a turn has produced.
+pub(super) struct Output {
+    /// Connections with bytes to be written.
+    dirty: Vec<SlotKey>,
+    /// Publications for the other shards, by shard.
+    shards: Vec<Vec<u8>>,
+    /// Publications for the other nodes, by link.
+    links: Vec<Staged>,
+    has_staged: bool,
+    /// Index of the log entry up to which all that is staged was routed.
+    routed_at: u64,
+    flusher: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Staged {
+    frames: Vec<u8>,
+    /// Number of the last publication staged for this link, counted from 1.
+    position: u64,
+}
+
+impl Output {
+    pub fn new(engine: &Engine) -> Output {
+        Output {
+            dirty: Vec::new(),
+            shards: engine.mailboxes.iter().map(|_| Vec::new()).collect(),
+            links: engine.links.iter().map(|_| Staged::default()).collect(),
+            has_staged: false,
+            routed_at: 0,
+            flusher: None,
+        }
+    }
+
+    /// A connection whose `dirty` mark has just been set.
+    pub fn add(&mut self, key: SlotKey) {
+        self.dirty.push(key);
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(flusher) = self.flusher.take() {
+            flusher.wake();
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.dirty.is_empty() && !self.has_staged
+    }
+}
+
+/// The shard's task that writes what a turn has produced, for ever. Woken by the first buffer of a
+/// turn, it runs behind the tasks that are ready.
+pub(super) async fn flusher(shard: ShardRef) {
+    std::future::poll_fn::<(), _>(|cx| {
+        let mut shard = shard.borrow_mut();
+        if !shard.output.is_empty() {
+            shard.flush();
+        }
+        shard.output.flusher = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await;
+}
+
+impl Shard {
+    /// The connection has bytes to be written this turn.
+    pub(super) fn mark_dirty(&mut self, key: SlotKey) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return;
+        };
+        if !connection.out.is_empty() && !std::mem::replace(&mut connection.dirty, true) {
+            self.output.add(key);
+        }
+    }
+
+    pub(super) fn stage_for_shard(&mut self, shard: ShardId, publication: &Publication<'_>) {
+        let full = self.engine.mailboxes[shard.index()].is_full();
+        if full && publication.qos == QoS::AtMostOnce {
+            self.counters.add(Metric::MessagesDropped, 1);
+            return;
+        }
+        self.begin_staging();
+        publication.append_to(&mut self.output.shards[shard.index()]);
+        self.output.has_staged = true;
+        self.output.wake();
+    }
+
+    /// `waiting`: the deferred publish that this is a part of.
+    pub(super) fn stage_for_link(
+        &mut self,
+        link: usize,
+        publication: &Publication<'_>,
+        waiting: Option<usize>,
+    ) {
+        if publication.qos == QoS::AtMostOnce && self.engine.links[link].is_full() {
+            self.counters.add(Metric::MessagesDropped, 1);
+            return;
+        }
+        self.begin_staging();
+        let staged = &mut self.output.links[link];
+        publication.append_to(&mut staged.frames);
+        staged.position += 1;
+        if let Some(waiting) = waiting {
+            self.deferred.add_link(waiting, link, staged.position);
+        }
+        self.output.has_staged = true;
+        self.output.wake();
+    }
+
+    /// What is handed over together was routed by the same table.
+    fn begin_staging(&mut self) {
+        let routed_at = self.cache.routed_at();
+        if self.output.routed_at != routed_at {
+            self.hand_over();
+            self.output.routed_at = routed_at;
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.hand_over();
+        let mut dirty = std::mem::take(&mut self.output.dirty);
+        for key in dirty.drain(..) {
+            self.write(key);
+        }
+        // Writing makes nothing dirty at once, so the list is still empty: keep its memory.
+        if self.output.dirty.is_empty() {
+            self.output.dirty = dirty;
+        }
+    }
+
+    fn hand_over(&mut self) {
+        if !std::mem::take(&mut self.output.has_staged) {
+            return;
+        }
+        let routed_at = self.output.routed_at;
+        for (mailbox, frames) in self.engine.mailboxes.iter().zip(&mut self.output.shards) {
+            if !frames.is_empty() {
+                let frames = std::mem::take(frames);
+                mailbox.put(Mail::Publications {
+                    frames,
+                    routed_at,
+                    gate: None,
+                });
+            }
+        }
+        for (link, staged) in self.engine.links.iter().zip(&mut self.output.links) {
+            if !staged.frames.is_empty() {
+                link.send(Chunk {
+                    shard: self.id,
+                    upto: staged.position,
+                    routed_at,
+                    frames: std::mem::take(&mut staged.frames),
+                });
+            }
+        }
+    }
+
+    /// Writes one connection's buffer; what the socket does not take waits for its task.
+    pub(super) fn write(&mut self, key: SlotKey) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return;
+        };
+        connection.dirty = false;
+        if connection.blocked {
+            return;
+        }
+        match connection.write() {
+            Ok(true) => {
+                if connection.out.capacity() > OUT_KEPT_BYTES {
+                    connection.out = Vec::new();
+                }
+                // What had waited for a full buffer may go on.
+                if slot.session.outbound.queue_len() > 0 {
+                    self.pump(key);
+                }
+            }
+            Ok(false) => {
+                connection.blocked = true;
+                connection.wake();
+            }
+            Err(error) => {
+                let why = format!("write: {error}");
+                self.lost(key, &why);
+            }
+        }
+    }
+}
+
+/// An emptied out-buffer larger than this gives its memory back at once, a smaller one when the
+/// sweep finds it idle.
+const OUT_KEPT_BYTES: usize = 16 * 1024;

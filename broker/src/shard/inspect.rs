@@ -1,0 +1,147 @@
+//! What the HTTP API asks a shard: the live state of its sessions, and to act inside one.
+
+use super::{Shard, ShardRef, slots::SlotKey, subscribe};
+use raftmq_mqtt::codec::QoS;
+use raftmq_store::table::Outcome;
+use std::sync::Arc;
+
+/// The live side of one session; the table has the rest.
+#[derive(Clone, Debug)]
+pub struct LiveSession {
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Deliveries under way.
+    pub inflight: usize,
+    /// How many there may be.
+    pub inflight_max: u16,
+    /// Messages that wait behind them.
+    pub queue: usize,
+}
+
+/// Why the HTTP API cannot subscribe for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubscribeRefusal {
+    /// This node has no such session.
+    UnknownClient,
+    /// The client is not connected.
+    Offline,
+    /// The table could not be changed.
+    NotReplicated,
+}
+
+impl Shard {
+    /// The live side of a session.
+    pub fn live_session(&self, client_id: &str) -> Option<LiveSession> {
+        let slot = self.slots.get(self.slots.find(client_id)?)?;
+        let window = slot
+            .connection
+            .as_ref()
+            .map_or(self.engine.settings.max_inflight, |c| c.window);
+        Some(LiveSession {
+            client_id: slot.client_id.clone(),
+            inflight: slot.session.outbound.inflight_len(),
+            inflight_max: window,
+            queue: slot.session.outbound.queue_len(),
+        })
+    }
+
+    /// Clients connected.
+    pub fn connections(&self) -> usize {
+        self.slots.connected()
+    }
+
+    /// The live side of all sessions.
+    pub fn live_sessions(&self) -> Vec<LiveSession> {
+        self.slots
+            .iter()
+            .filter_map(|(_, slot)| self.live_session(&slot.client_id))
+            .collect()
+    }
+
+    /// Brings the gauges of this shard up to date.
+    pub(crate) fn measure(&mut self) {
+        let (mut inflight, mut queued, mut unreleased) = (0, 0, 0);
+        for (_, slot) in self.slots.iter() {
+            inflight += slot.session.outbound.inflight_len() as u64;
+            queued += slot.session.outbound.queue_len() as u64;
+            unreleased += slot.session.inbound.received_qos2().count() as u64;
+        }
+        let gauges = crate::counting::ShardGauges {
+            connections: self.slots.connected() as u64,
+            sessions: self.slots.len() as u64,
+            inflight,
+            queued,
+            unreleased,
+            deferred: self.deferred.len() as u64,
+        };
+        self.counters.set_gauges(gauges);
+    }
+
+    fn online(&self, client_id: &str) -> Result<SlotKey, SubscribeRefusal> {
+        let key = self
+            .slots
+            .find(client_id)
+            .ok_or(SubscribeRefusal::UnknownClient)?;
+        match self.slots.get(key) {
+            Some(slot) if slot.connection.is_some() => Ok(key),
+            Some(_) => Err(SubscribeRefusal::Offline),
+            None => Err(SubscribeRefusal::UnknownClient),
+        }
+    }
+}
+
+/// SUBSCRIBE inside a client's session: whether each filter is subscribed now.
+pub(crate) async fn subscribe(
+    shard: ShardRef,
+    client_id: String,
+    filters: Vec<String>,
+    qos: QoS,
+) -> Result<Vec<bool>, SubscribeRefusal> {
+    let (key, granted, op, engine) = {
+        let shard = shard.borrow();
+        let key = shard.online(&client_id)?;
+        let (granted, op) = shard
+            .subscribe_for_admin(key, &filters, qos)
+            .ok_or(SubscribeRefusal::UnknownClient)?;
+        (key, granted, op, shard.engine.clone())
+    };
+    let Some(op) = op else { return Ok(granted) };
+    match engine.propose(op).await {
+        Ok(Outcome::Subscribed { .. }) => {
+            let accepted: Vec<_> = filters
+                .into_iter()
+                .zip(&granted)
+                .filter(|(_, ok)| **ok)
+                .map(|(filter, _)| filter)
+                .collect();
+            Shard::retained_for_admin(&shard, key, &accepted, qos);
+            Ok(granted)
+        }
+        _ => Err(SubscribeRefusal::NotReplicated),
+    }
+}
+
+/// UNSUBSCRIBE inside a client's session: whether there was such a subscription.
+pub(crate) async fn unsubscribe(
+    shard: ShardRef,
+    client_id: String,
+    filter: String,
+) -> Result<bool, SubscribeRefusal> {
+    let (op, engine) = {
+        let shard = shard.borrow();
+        let key = shard.online(&client_id)?;
+        let slot = shard
+            .slots
+            .get(key)
+            .ok_or(SubscribeRefusal::UnknownClient)?;
+        let filters = vec![subscribe::unsubscription(&filter)];
+        (
+            subscribe::unsubscribe_op(&slot.client_id, slot.epoch, filters),
+            shard.engine.clone(),
+        )
+    };
+    match engine.propose(op).await {
+        Ok(Outcome::Unsubscribed { existed }) => Ok(existed.first().copied().unwrap_or(false)),
+        _ => Err(SubscribeRefusal::NotReplicated),
+    }
+}

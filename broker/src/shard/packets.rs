@@ -1,0 +1,237 @@
+//! Packets of an established connection: what each of them does.
+
+use super::{Shard, connection::ConnectionId, slots::SlotKey};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::{
+    codec::{self, DecodeError, Disconnect, Packet, ReasonCode},
+    publication::Origin,
+};
+
+/// How a connection goes on.
+pub(super) enum Next {
+    /// With the next packet.
+    More,
+    /// Not now: this packet is looked at again later.
+    Pause,
+    /// It is closed, with this reason.
+    Close(ReasonCode, String),
+    /// The client said DISCONNECT.
+    Goodbye {
+        discard_will: bool,
+        expiry_seconds: Option<u32>,
+    },
+}
+
+impl Shard {
+    /// Handles the complete packets at the beginning of `bytes`. Returns how many bytes they were.
+    pub(super) fn packets(
+        &mut self,
+        key: SlotKey,
+        id: ConnectionId,
+        bytes: &[u8],
+    ) -> (usize, Next) {
+        let Some(connection) = self.connection_of(key, id) else {
+            return (bytes.len(), Next::More);
+        };
+        let version = connection.version;
+        let max_packet_size = self.engine.settings.max_packet_size;
+        // Checked once per read: what was accepted while the lease was held counts as accepted then.
+        if !self.engine.lease.is_held() {
+            return (0, Next::Pause);
+        }
+        let mut used = 0;
+        loop {
+            let frame = match codec::frame(&bytes[used..], max_packet_size) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return (used, Next::More),
+                Err(error) => return (used, close(error)),
+            };
+            let next = match codec::decode(version, &frame) {
+                Ok(packet) => self.packet(key, &packet),
+                Err(error) => close(error),
+            };
+            match next {
+                Next::More => used += frame.total_len,
+                Next::Pause => return (used, Next::Pause),
+                end => return (used + frame.total_len, end),
+            }
+            // Handling a packet can end the connection, e.g. when a write fails.
+            if self.connection_of(key, id).is_none() {
+                return (bytes.len(), Next::More);
+            }
+        }
+    }
+
+    fn packet(&mut self, key: SlotKey, packet: &Packet<'_>) -> Next {
+        match packet {
+            Packet::Publish(publish) => {
+                if self.must_wait(key) || (publish.retain && self.table_is_busy()) {
+                    return Next::Pause;
+                }
+                match self.publish_packet(key, publish) {
+                    Ok(()) => Next::More,
+                    Err(reason) => {
+                        self.counters.add(Metric::ClientPublishError, 1);
+                        Next::Close(reason, format!("PUBLISH to {:?}", publish.topic))
+                    }
+                }
+            }
+            Packet::PubAck(ack) => self.puback(key, ack.packet_id.get()),
+            Packet::PubRec(ack) => self.pubrec(key, ack.packet_id.get(), ack.reason_code),
+            Packet::PubRel(ack) => self.pubrel(key, ack.packet_id.get()),
+            Packet::PubComp(ack) => self.pubcomp(key, ack.packet_id.get()),
+            Packet::Subscribe(_) | Packet::Unsubscribe(_) if self.is_asking_much(key) => {
+                Next::Pause
+            }
+            Packet::Subscribe(subscribe) => self.subscribe_packet(key, subscribe),
+            Packet::Unsubscribe(unsubscribe) => self.unsubscribe_packet(key, unsubscribe),
+            Packet::PingReq => self.pingreq(key),
+            Packet::Disconnect(disconnect) => self.disconnect_packet(key, disconnect),
+            Packet::Connect(_) => broken("a second CONNECT [MQTT-3.1.0-2]"),
+            Packet::Auth(_) => broken("AUTH without extended authentication [MQTT-4.12.0-6]"),
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                broken("a packet that only servers send")
+            }
+        }
+    }
+
+    /// Whether the client has as many requests to the table under way as it may.
+    fn is_asking_much(&self, key: SlotKey) -> bool {
+        let connection = self
+            .slots
+            .get(key)
+            .and_then(|slot| slot.connection.as_deref());
+        connection.is_some_and(|connection| connection.requests >= REQUESTS_PER_CLIENT_MAX)
+    }
+
+    /// Whether a publish has to wait: too many of its own are unacknowledged, or the ways to other
+    /// shards or nodes are full.
+    fn must_wait(&self, key: SlotKey) -> bool {
+        let deferred = self
+            .slots
+            .get(key)
+            .map_or(0, |slot| slot.session.inbound.deferred());
+        deferred >= DEFERRED_PER_CLIENT_MAX || self.ways_are_full()
+    }
+
+    /// Whether a change of the table would have to wait for its turn.
+    fn table_is_busy(&self) -> bool {
+        self.engine.proposals.available_permits() == 0
+    }
+
+    pub(super) fn ways_are_full(&self) -> bool {
+        self.engine.links.iter().any(|link| link.is_full())
+            || self
+                .engine
+                .mailboxes
+                .iter()
+                .any(|mailbox| mailbox.is_full())
+    }
+
+    fn puback(&mut self, key: SlotKey, packet_id: u16) -> Next {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Next::More;
+        };
+        let acked = slot.session.outbound.puback(packet_id);
+        self.count_acked(acked);
+        self.pump(key);
+        Next::More
+    }
+
+    fn pubrec(&mut self, key: SlotKey, packet_id: u16, reason: ReasonCode) -> Next {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Next::More;
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return Next::More;
+        };
+        let acked = slot
+            .session
+            .outbound
+            .pubrec(packet_id, reason, &mut connection.wire());
+        self.count_acked(acked);
+        self.mark_dirty(key);
+        self.pump(key);
+        Next::More
+    }
+
+    fn count_acked(&self, origin: Option<Origin>) {
+        let Some(origin) = origin else { return };
+        self.counters.add(
+            match origin {
+                Origin::Client => Metric::MessagesAckedCustom,
+                Origin::Admin => Metric::MessagesAckedAdmin,
+                Origin::Will => Metric::MessagesAckedLastwill,
+                Origin::System => Metric::MessagesAckedSystem,
+                Origin::Retained => Metric::MessagesAckedRetain,
+            },
+            1,
+        );
+    }
+
+    fn pubrel(&mut self, key: SlotKey, packet_id: u16) -> Next {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Next::More;
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return Next::More;
+        };
+        slot.session
+            .inbound
+            .release(packet_id, &mut connection.wire());
+        self.mark_dirty(key);
+        Next::More
+    }
+
+    fn pubcomp(&mut self, key: SlotKey, packet_id: u16) -> Next {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.session.outbound.pubcomp(packet_id);
+        }
+        self.pump(key);
+        Next::More
+    }
+
+    fn pingreq(&mut self, key: SlotKey) -> Next {
+        if let Some(connection) = self
+            .slots
+            .get_mut(key)
+            .and_then(|s| s.connection.as_deref_mut())
+        {
+            codec::pingresp(&mut connection.out);
+        }
+        self.mark_dirty(key);
+        Next::More
+    }
+
+    fn disconnect_packet(&mut self, key: SlotKey, disconnect: &Disconnect<'_>) -> Next {
+        let expiry = disconnect.session_expiry_interval;
+        let ends_with_connection = self
+            .slots
+            .get(key)
+            .is_some_and(|slot| slot.expiry_seconds == 0);
+        if ends_with_connection && expiry.is_some_and(|seconds| seconds > 0) {
+            return broken(
+                "a session that ends with its connection cannot be prolonged (§3.14.2.2.2)",
+            );
+        }
+        // Only "normal disconnection" takes the will back [MQTT-3.14.4-3].
+        Next::Goodbye {
+            discard_will: disconnect.reason_code == ReasonCode::Success,
+            expiry_seconds: expiry
+                .map(|seconds| self.engine.settings.limited_expiry_seconds(seconds)),
+        }
+    }
+}
+
+/// SUBSCRIBE and UNSUBSCRIBE packets of one client that may be under way.
+const REQUESTS_PER_CLIENT_MAX: u16 = 16;
+/// Publishes of one client that may wait for other nodes before it is not read from any more.
+const DEFERRED_PER_CLIENT_MAX: usize = 4096;
+
+fn close(error: DecodeError) -> Next {
+    Next::Close(error.reason_code(), error.to_string())
+}
+
+fn broken(rule: &str) -> Next {
+    Next::Close(ReasonCode::ProtocolError, rule.to_owned())
+}

@@ -1,0 +1,347 @@
+//! Publications that begin in this shard: from its clients, from the HTTP API, as a will.
+
+use super::{
+    Shard,
+    deferred::{Owner, Part},
+    slots::SlotKey,
+};
+use crate::router::{Destinations, GroupMember, ShareGroup};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::{
+    codec::{Publish, QoS, ReasonCode, Version},
+    publication::{Expiry, Origin, Publication, Target},
+    session::Acceptance,
+    topic,
+};
+use raftmq_proto::v1;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// A topic that has been looked up, with the share groups' turns.
+pub(crate) struct Route {
+    pub own: Vec<super::deliver::OwnSubscriber>,
+    pub others: Destinations,
+    /// Links of the other nodes.
+    pub links: Vec<usize>,
+    turn: std::sync::atomic::AtomicUsize,
+}
+
+impl Route {
+    pub fn new(
+        own: Vec<super::deliver::OwnSubscriber>,
+        others: Destinations,
+        links: Vec<usize>,
+    ) -> Route {
+        Route {
+            own,
+            others,
+            links,
+            turn: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.own.is_empty()
+            && self.others.shards.is_empty()
+            && self.links.is_empty()
+            && self.others.groups.is_empty()
+    }
+
+    /// The member whose turn it is: one after the other.
+    fn choose<'g>(&self, group: &'g ShareGroup) -> Option<&'g GroupMember> {
+        let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        group.members.get(turn % group.members.len().max(1))
+    }
+}
+
+impl Shard {
+    /// A PUBLISH of a client. `Err`: the connection is to be closed with this reason.
+    pub(super) fn publish_packet(
+        &mut self,
+        key: SlotKey,
+        publish: &Publish<'_>,
+    ) -> Result<(), ReasonCode> {
+        let route = match self.cached_route(publish.topic) {
+            Some(route) => route,
+            None => self.first_route(publish.topic)?,
+        };
+        self.check_publish(publish)?;
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Ok(());
+        };
+        let client_id = slot.client_id.clone();
+        let packet_id = publish.packet_id.map_or(0, |id| id.get());
+        if publish.qos != QoS::AtMostOnce {
+            let Some(connection) = slot.connection.as_deref_mut() else {
+                return Ok(());
+            };
+            if connection.version == Version::V5
+                && slot
+                    .session
+                    .inbound
+                    .exceeds(self.engine.settings.max_inflight)
+            {
+                return Err(ReasonCode::ReceiveMaximumExceeded);
+            }
+            match slot
+                .session
+                .inbound
+                .accept(publish.qos, packet_id, &mut connection.wire())
+            {
+                Acceptance::Route => {}
+                Acceptance::Repeated | Acceptance::UnderWay => {
+                    self.counters.add(Metric::ClientPublishDuplicate, 1);
+                    self.mark_dirty(key);
+                    return Ok(());
+                }
+            }
+        }
+        let mut collected = Vec::new();
+        let publication = Publication {
+            topic: publish.topic,
+            payload: publish.payload,
+            properties: match publish.properties.forwardable() {
+                Some(bytes) => bytes,
+                None => {
+                    publish.properties.append_forwardable(&mut collected);
+                    &collected
+                }
+            },
+            qos: publish.qos,
+            retain: publish.retain,
+            expiry: self.expiry(publish.properties.message_expiry_interval()),
+            origin: Origin::Client,
+            publisher: &client_id,
+            target: None,
+        };
+        self.publish(
+            &publication,
+            &route,
+            Some(key),
+            Owner::Client {
+                key,
+                qos: publish.qos,
+                packet_id,
+            },
+        );
+        Ok(())
+    }
+
+    fn expiry(&self, seconds: Option<u32>) -> Option<Expiry> {
+        Some(Expiry {
+            seconds: seconds?,
+            received_at_ms: self.clock.unix_ms(),
+        })
+    }
+
+    /// The rules that hold for a PUBLISH whatever its topic.
+    fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
+        let settings = &self.engine.settings;
+        if publish.qos > settings.max_qos {
+            return Err(ReasonCode::QosNotSupported);
+        }
+        if publish.retain && !settings.retain_available {
+            return Err(ReasonCode::RetainNotSupported);
+        }
+        // No alias was ever granted: our Topic Alias Maximum is 0 [MQTT-3.2.2-17].
+        if publish.properties.topic_alias().is_some() {
+            return Err(ReasonCode::TopicAliasInvalid);
+        }
+        if publish.properties.has_subscription_identifier() {
+            return Err(ReasonCode::ProtocolError);
+        }
+        Ok(())
+    }
+
+    /// Routes a publication and answers its owner when it is kept by all who have to.
+    pub(super) fn publish(
+        &mut self,
+        publication: &Publication<'_>,
+        route: &Route,
+        from: Option<SlotKey>,
+        owner: Owner,
+    ) {
+        self.count_published(publication.origin);
+        let mut owner = Some(owner);
+        let waiting = owner
+            .take_if(|_| has_to_wait(publication, route))
+            .map(|owner| self.defer(owner));
+        self.deliver_own(publication, &route.own, from);
+        for shard in route.others.shards.iter() {
+            self.stage_for_shard(shard, publication);
+        }
+        for link in &route.links {
+            self.stage_for_link(*link, publication, waiting);
+        }
+        for group in &route.others.groups {
+            if let Some(member) = route.choose(group) {
+                self.publish_to_member(publication, member, waiting);
+            }
+        }
+        if publication.retain {
+            self.retain(publication, waiting);
+        }
+        let reason = if route.is_empty() {
+            ReasonCode::NoMatchingSubscribers
+        } else {
+            ReasonCode::Success
+        };
+        if route.is_empty() {
+            self.count_nonsubscribed(publication.origin);
+        }
+        match (waiting, owner) {
+            (Some(waiting), _) => self.deferred_begun(waiting, reason),
+            (None, Some(owner)) => self.answer(owner, reason),
+            (None, None) => {}
+        }
+    }
+
+    fn publish_to_member(
+        &mut self,
+        publication: &Publication<'_>,
+        member: &GroupMember,
+        waiting: Option<usize>,
+    ) {
+        let target = Target {
+            client_id: &member.client_id,
+            options: member.options,
+            subscription_id: member.subscription_id,
+        };
+        let directed = Publication {
+            target: Some(target),
+            ..*publication
+        };
+        let node: u64 = member.node.into();
+        if node == self.engine.node_id {
+            let shard = super::shard_of(&member.client_id, self.engine.mailboxes.len());
+            if shard == self.id {
+                self.deliver_directed(&directed);
+            } else {
+                self.stage_for_shard(shard, &directed);
+            }
+        } else if let Some(link) = self.engine.link_to(node) {
+            self.stage_for_link(link, &directed, waiting);
+        }
+    }
+
+    /// Proposes the retained message; the publisher's acknowledgement waits for it.
+    fn retain(&mut self, publication: &Publication<'_>, waiting: Option<usize>) {
+        if let Some(waiting) = waiting {
+            self.deferred.add_part(waiting);
+        }
+        let op = set_retained(publication, self.clock.unix_ms());
+        let (engine, me) = (self.engine.clone(), self.me.clone());
+        tokio::task::spawn_local(async move {
+            let outcome = engine.propose(op).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(%error, "a message could not be retained");
+            }
+            if let (Some(waiting), Some(shard)) = (waiting, me.upgrade()) {
+                let part = if outcome.is_ok() {
+                    Part::Kept
+                } else {
+                    Part::Failed
+                };
+                shard.borrow_mut().deferred_part(waiting, part);
+            }
+        });
+    }
+
+    fn cached_route(&mut self, topic: &str) -> Option<Arc<Route>> {
+        self.cache.get(topic)
+    }
+
+    /// A topic that is not in the cache: checks the name before asking the table.
+    fn first_route(&mut self, topic: &str) -> Result<Arc<Route>, ReasonCode> {
+        if topic::validate_name(topic).is_err() || !self.engine.settings.allows_levels(topic) {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
+        Ok(self.route(topic))
+    }
+
+    /// Where a valid topic name goes.
+    pub(super) fn route(&mut self, topic: &str) -> Arc<Route> {
+        if let Some(route) = self.cached_route(topic) {
+            return route;
+        }
+        let (engine, id, slots) = (&self.engine, self.id, &mut self.slots);
+        self.cache.resolve(topic, |table| {
+            let mut found = engine.resolver().destinations(table, topic, id);
+            let own = std::mem::take(&mut found.own)
+                .into_iter()
+                .filter_map(|subscriber| {
+                    super::deliver::own_subscriber(slots, table, engine, subscriber)
+                })
+                .collect();
+            let links = found
+                .nodes
+                .iter()
+                .filter_map(|node| engine.link_to((*node).into()))
+                .collect();
+            Route::new(own, found, links)
+        })
+    }
+
+    /// A message of the HTTP API, as a frame.
+    pub(crate) fn publish_for_admin(
+        &mut self,
+        frame: &[u8],
+        answer: oneshot::Sender<super::PublishOutcome>,
+    ) {
+        // A frame that cannot be read was not written by us; the dropped answer says "not done".
+        let Ok((publication, _)) = Publication::parse(frame) else {
+            return;
+        };
+        let route = self.route(publication.topic);
+        self.publish(&publication, &route, None, Owner::Admin(answer));
+    }
+
+    fn count_published(&self, origin: Origin) {
+        self.counters.add(
+            match origin {
+                Origin::Client => Metric::MessagesPublishCustom,
+                Origin::Admin => Metric::MessagesPublishAdmin,
+                Origin::Will => Metric::MessagesPublishLastwill,
+                Origin::System => Metric::MessagesPublishSystem,
+                Origin::Retained => Metric::MessagesPublishRetain,
+            },
+            1,
+        );
+    }
+
+    fn count_nonsubscribed(&self, origin: Origin) {
+        self.counters.add(
+            match origin {
+                Origin::Client | Origin::Retained => Metric::MessagesNonsubscribedCustom,
+                Origin::Admin => Metric::MessagesNonsubscribedAdmin,
+                Origin::Will => Metric::MessagesNonsubscribedLastwill,
+                Origin::System => Metric::MessagesNonsubscribedSystem,
+            },
+            1,
+        );
+    }
+}
+
+/// Whether the acknowledgement depends on others than this shard.
+fn has_to_wait(publication: &Publication<'_>, route: &Route) -> bool {
+    let others = publication.retain || !route.links.is_empty() || !route.others.groups.is_empty();
+    publication.qos != QoS::AtMostOnce && others
+}
+
+fn set_retained(publication: &Publication<'_>, now_ms: u64) -> v1::Op {
+    let message = v1::Message {
+        topic: publication.topic.to_owned(),
+        payload: publication.payload.to_vec().into(),
+        qos: u32::from(publication.qos.number()),
+        retain: true,
+        properties: publication.properties.to_vec().into(),
+        expiry_seconds: publication.expiry.map(|e| e.seconds),
+        client_id: publication.publisher.to_owned(),
+        received_at_ms: now_ms,
+    };
+    v1::Op {
+        kind: Some(v1::op::Kind::SetRetained(v1::SetRetained {
+            message: Some(message),
+        })),
+    }
+}

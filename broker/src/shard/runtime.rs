@@ -1,0 +1,70 @@
+//! The threads of the shards.
+
+use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, sweep};
+use crate::engine::Engine;
+use std::{cell::RefCell, rc::Rc, sync::Arc, thread::JoinHandle};
+use tokio::{net::TcpListener, task::LocalSet};
+
+/// The running shards of a node.
+pub struct ShardThreads {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl ShardThreads {
+    /// Waits until all shards have ended.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a shard ended with a panic");
+            }
+        }
+    }
+}
+
+/// Starts one thread per listener; each listens on the same address.
+///
+/// # Errors
+/// The operating system gives no thread.
+pub fn start(
+    engine: &Arc<Engine>,
+    listeners: Vec<std::net::TcpListener>,
+) -> std::io::Result<ShardThreads> {
+    let mut threads = Vec::with_capacity(listeners.len());
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let id = ShardId(index as u16);
+        let engine = engine.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{index}"))
+            .spawn(move || {
+                if let Err(error) = run(id, engine, listener) {
+                    tracing::error!(%error, shard = id.0, "a shard could not start");
+                }
+            })?;
+        threads.push(thread);
+    }
+    Ok(ShardThreads { threads })
+}
+
+fn run(id: ShardId, engine: Arc<Engine>, listener: std::net::TcpListener) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let tasks = LocalSet::new();
+    runtime.block_on(tasks.run_until(async move {
+        let mailbox = engine.mailboxes[id.index()].clone();
+        let mut ended = engine.ended.clone();
+        let listener = TcpListener::from_std(listener)?;
+        let shard: ShardRef = Rc::new_cyclic(|me| {
+            let mut shard = Shard::new(id, engine);
+            shard.me = me.clone();
+            RefCell::new(shard)
+        });
+        tokio::task::spawn_local(accept::accept(shard.clone(), listener));
+        tokio::task::spawn_local(mailbox::receive(shard.clone(), mailbox));
+        tokio::task::spawn_local(flush::flusher(shard.clone()));
+        tokio::task::spawn_local(sweep::sweeper(shard.clone()));
+        tokio::task::spawn_local(sweep::resumer(shard));
+        let _ = ended.wait_for(|end| *end).await;
+        Ok(())
+    }))
+}

@@ -1,0 +1,26 @@
+//! Tests of a cluster of real processes, grouped by class: what it does when all is well (t1, t2, t3),
+//! what faults do to it (t4, t5), the HTTP API (t6), what strangers send (t7), and how it starts and
+//! stops (t8, t9).
+
+mod t10_publish;
+mod t11_retained;
+mod t12_subscriptions;
+mod t13_wills;
+mod t20_fence;
+mod t30_owner;
+mod t31_takeover;
+mod t40_kill;
+mod t41_start_order;
+mod t42_dead_node;
+mod t50_minority;
+mod t51_links;
+mod t52_stopped_node;
+mod t60_api_rows;
+mod t61_api_clients;
+mod t62_api_publish;
+mod t63_api_errors;
+mod t70_bad_packets;
+mod t71_slow_clients;
+mod t80_graceful_stop;
+mod t90_refusals;
+mod t91_dev;

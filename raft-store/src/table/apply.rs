@@ -1,0 +1,510 @@
+//! Commands, one function each.
+
+use std::sync::Arc;
+
+use raftmq_mqtt::topic;
+use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
+
+use super::{
+    Applied, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal, Session,
+    Subscription, Table, TableEvent,
+};
+
+/// What one entry does, collected.
+struct Run<'t> {
+    table: &'t mut Table,
+    applied: Applied,
+}
+
+impl Table {
+    /// Applies one log entry. Total: whatever the entry holds, every node does the same, and none
+    /// panics.
+    pub fn apply(&mut self, index: u64, entry: &Entry) -> Applied {
+        let mut run = Run {
+            table: self,
+            applied: Applied::default(),
+        };
+        let mut place = 0;
+        for batch in &entry.batches {
+            let outcomes = run.batch(index, &mut place, batch);
+            run.applied.outcomes.push(outcomes);
+        }
+        let applied = run.applied;
+        self.applied_index = index;
+        applied
+    }
+
+    pub(super) fn sessions_on(&self, node: NodeId) -> usize {
+        self.sessions.on_node(node)
+    }
+}
+
+impl Run<'_> {
+    /// Commands that were applied before are skipped: a batch whose fate was unknown comes again.
+    fn batch(&mut self, index: u64, place: &mut usize, batch: &Batch) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(batch.ops.len());
+        for (offset, op) in batch.ops.iter().enumerate() {
+            let epoch = Epoch::new(index, *place);
+            *place += 1;
+            let seq = batch.first_seq.saturating_add(offset as u64);
+            match self.admit(batch, seq, op) {
+                Admission::Apply => {
+                    let outcome = self.op(epoch, batch.node_id.into(), op);
+                    if outcome == Outcome::NodeUp {
+                        self.begin_life(batch.node_id.into(), seq);
+                    }
+                    outcomes.push(outcome);
+                }
+                Admission::Refuse(refusal) => outcomes.push(Outcome::Refused(refusal)),
+                Admission::Skip => {}
+            }
+        }
+        outcomes
+    }
+
+    /// Sequence numbers of a life begin with the command that began it.
+    fn begin_life(&mut self, node: NodeId, seq: u64) {
+        if let Some(node) = self.table.nodes.get_mut(&node) {
+            node.last_seq = seq;
+        }
+    }
+
+    fn admit(&mut self, batch: &Batch, seq: u64, op: &Op) -> Admission {
+        let known = self.table.nodes.get_mut(&NodeId(batch.node_id));
+        let known = known.filter(|node| node.incarnation == batch.incarnation);
+        if let Some(node) = known {
+            if seq <= node.last_seq {
+                return Admission::Skip;
+            }
+            node.last_seq = seq;
+            if node.is_up {
+                return Admission::Apply;
+            }
+            return Admission::Refuse(Refusal::NodeNotUp);
+        }
+        match &op.kind {
+            Some(Kind::NodeUp(up))
+                if up.incarnation == batch.incarnation && up.node_id == batch.node_id =>
+            {
+                Admission::Apply
+            }
+            _ => Admission::Refuse(Refusal::NodeNotUp),
+        }
+    }
+
+    fn op(&mut self, epoch: Epoch, proposer: NodeId, op: &Op) -> Outcome {
+        match &op.kind {
+            Some(Kind::ClaimSession(op)) if op.node_id == proposer.0 => self.claim(epoch, op),
+            Some(Kind::ReleaseSession(op)) => self.release(op),
+            Some(Kind::EndSession(op)) => self.end(op),
+            Some(Kind::Subscribe(op)) => self.subscribe(op),
+            Some(Kind::Unsubscribe(op)) => self.unsubscribe(op),
+            Some(Kind::SetRetained(op)) => self.set_retained(op),
+            Some(Kind::NodeUp(op)) => self.node_up(op),
+            Some(Kind::NodeDown(op)) => self.node_down(op),
+            Some(Kind::Tick(op)) => self.tick(op.now_ms),
+            _ => Outcome::Refused(Refusal::Malformed),
+        }
+    }
+
+    fn claim(&mut self, epoch: Epoch, op: &v1::ClaimSession) -> Outcome {
+        let node = NodeId(op.node_id);
+        let previous = self
+            .table
+            .sessions
+            .get(&op.client_id)
+            .map(|session| Previous {
+                node: session.node,
+                epoch: session.epoch,
+                connected: session.connected,
+            });
+        let goes_on = self
+            .table
+            .sessions
+            .get(&op.client_id)
+            .is_some_and(|s| outlives(s, op.now_ms));
+        let session_present = goes_on && !op.clean_start;
+        if let Some(previous) = previous {
+            self.take_over(&op.client_id, previous, node, epoch, op);
+        }
+        let mut session = self.claimed(&op.client_id, op, epoch);
+        session.session_present = session_present;
+        let subscriptions = session.subscriptions.clone();
+        self.table.sessions.insert(session);
+        Outcome::Claimed {
+            epoch,
+            session_present,
+            previous,
+            subscriptions,
+        }
+    }
+
+    /// What the claim does to the session that there is: its connection ends, or all of it.
+    fn take_over(
+        &mut self,
+        client_id: &str,
+        previous: Previous,
+        node: NodeId,
+        epoch: Epoch,
+        op: &v1::ClaimSession,
+    ) {
+        let Some(session) = self.table.sessions.get(client_id) else {
+            return;
+        };
+        self.applied.events.push(TableEvent::SessionTaken {
+            client_id: session.client_id.clone(),
+            previous_node: previous.node,
+            previous_epoch: previous.epoch,
+            node,
+            epoch,
+        });
+        // A new connection before the delay has passed takes the will back, unless the session ends
+        // with the old one (§3.1.3.2.2).
+        let will = session.will.clone();
+        let ends = op.clean_start || !outlives(session, op.now_ms);
+        let is_due_now = will
+            .as_ref()
+            .is_some_and(|w| session.connected && w.delay_seconds == 0);
+        if let Some(will) = will.filter(|_| ends || is_due_now) {
+            self.publish_will(&will, op.now_ms);
+        }
+        if ends {
+            self.remove(client_id);
+        } else {
+            self.move_routes(client_id, previous.node, node);
+        }
+    }
+
+    fn claimed(&mut self, client_id: &str, op: &v1::ClaimSession, epoch: Epoch) -> Session {
+        let known = self.table.sessions.get(client_id);
+        Session {
+            client_id: known.map_or_else(|| client_id.into(), |s| s.client_id.clone()),
+            node: op.node_id.into(),
+            epoch,
+            connected: true,
+            clean_start: op.clean_start,
+            session_present: false,
+            expiry_seconds: op.expiry_seconds,
+            created_at_ms: known.map_or(op.now_ms, |s| s.created_at_ms),
+            disconnected_at_ms: 0,
+            disconnected_reason: "".into(),
+            attributes: op.attributes.clone().unwrap_or_default(),
+            will: op.will.clone(),
+            will_due_ms: None,
+            subscriptions: known.map(|s| s.subscriptions.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn move_routes(&mut self, client_id: &str, from: NodeId, to: NodeId) {
+        let Some(session) = self.table.sessions.get(client_id) else {
+            return;
+        };
+        for subscription in &session.subscriptions {
+            self.table.subscribers.remove(client_id, from, subscription);
+            self.table
+                .subscribers
+                .add(&session.client_id, to, subscription, false);
+            self.applied
+                .changed
+                .filters
+                .push(subscription.filter.clone());
+        }
+    }
+
+    fn release(&mut self, op: &v1::ReleaseSession) -> Outcome {
+        match self.owned(&op.client_id, op.epoch) {
+            Ok(session) if session.connected => {}
+            Ok(_) => return Outcome::Released,
+            Err(refusal) => return Outcome::Refused(refusal),
+        }
+        let reason = op.reason.as_str();
+        self.table.sessions.update(&op.client_id, |session| {
+            session.expiry_seconds = op.expiry_seconds.unwrap_or(session.expiry_seconds);
+            if op.discard_will {
+                session.will = None;
+            }
+        });
+        self.go_offline(&op.client_id, op.now_ms, reason, EndReason::Expired);
+        Outcome::Released
+    }
+
+    /// The connection is over: the session ends, or waits for its client.
+    fn go_offline(&mut self, client_id: &str, now_ms: u64, reason: &str, end: EndReason) {
+        let Some(session) = self.table.sessions.get(client_id) else {
+            return;
+        };
+        if session.expiry_seconds == 0 {
+            self.end_session(client_id, now_ms, end);
+            return;
+        }
+        let due = session
+            .will
+            .as_ref()
+            .map(|will| u64::from(will.delay_seconds) * 1000);
+        let will = session.will.clone();
+        if let (Some(0), Some(will)) = (due, &will) {
+            self.publish_will(will, now_ms);
+        }
+        self.table.sessions.update(client_id, |session| {
+            session.connected = false;
+            session.disconnected_at_ms = now_ms;
+            session.disconnected_reason = reason.into();
+            session.will_due_ms = due
+                .filter(|delay| *delay > 0)
+                .map(|delay| now_ms.saturating_add(delay));
+            if session.will_due_ms.is_none() {
+                session.will = None;
+            }
+        });
+    }
+
+    /// Ends a session; its will, if it has one, is due at once (§3.1.3.2.2).
+    fn end_session(&mut self, client_id: &str, now_ms: u64, reason: EndReason) {
+        let Some(session) = self.table.sessions.get(client_id) else {
+            return;
+        };
+        let (node, epoch, client_id) = (session.node, session.epoch, session.client_id.clone());
+        if let Some(will) = session.will.clone() {
+            self.publish_will(&will, now_ms);
+        }
+        self.remove(&client_id);
+        self.applied.events.push(TableEvent::SessionEnded {
+            client_id,
+            node,
+            epoch,
+            reason,
+        });
+    }
+
+    fn remove(&mut self, client_id: &str) {
+        let Some(session) = self.table.sessions.remove(client_id) else {
+            return;
+        };
+        for subscription in &session.subscriptions {
+            self.table
+                .subscribers
+                .remove(client_id, session.node, subscription);
+            self.applied
+                .changed
+                .filters
+                .push(subscription.filter.clone());
+        }
+    }
+
+    fn end(&mut self, op: &v1::EndSession) -> Outcome {
+        let Some(session) = self.table.sessions.get(&op.client_id) else {
+            return Outcome::Refused(Refusal::NoSession);
+        };
+        let ended = Ended {
+            node: session.node,
+            epoch: session.epoch,
+            connected: session.connected,
+            attributes: session.attributes.clone(),
+        };
+        self.end_session(&op.client_id, op.now_ms, EndReason::Administrator);
+        Outcome::Ended(Box::new(ended))
+    }
+
+    fn owned(&self, client_id: &str, epoch: u64) -> Result<&Session, Refusal> {
+        match self.table.sessions.get(client_id) {
+            None => Err(Refusal::NoSession),
+            Some(session) if session.epoch.0 != epoch => Err(Refusal::StaleEpoch),
+            Some(session) => Ok(session),
+        }
+    }
+
+    fn subscribe(&mut self, op: &v1::Subscribe) -> Outcome {
+        if let Err(refusal) = self.owned(&op.client_id, op.epoch) {
+            return Outcome::Refused(refusal);
+        }
+        if op.subscriptions.iter().any(|wanted| !is_valid(wanted)) {
+            return Outcome::Refused(Refusal::InvalidTopic);
+        }
+        let existed = op
+            .subscriptions
+            .iter()
+            .map(|wanted| self.subscribe_one(&op.client_id, wanted));
+        Outcome::Subscribed {
+            existed: existed.collect(),
+        }
+    }
+
+    fn subscribe_one(&mut self, client_id: &str, wanted: &v1::Subscription) -> bool {
+        let subscription = Subscription {
+            filter: self.table.subscribers.interned(&wanted.filter),
+            share: (!wanted.share.is_empty()).then(|| wanted.share.as_str().into()),
+            options: wanted.options as u8,
+            id: wanted.id,
+        };
+        let added = self.table.sessions.update(client_id, |session| {
+            let found = session.find(&subscription.filter, subscription.share.as_deref());
+            match found {
+                Ok(at) => session.subscriptions[at] = subscription.clone(),
+                Err(at) => session.subscriptions.insert(at, subscription.clone()),
+            }
+            (session.client_id.clone(), session.node, found.is_ok())
+        });
+        let Some((client_id, node, existed)) = added else {
+            return false;
+        };
+        self.table
+            .subscribers
+            .add(&client_id, node, &subscription, existed);
+        self.applied.changed.filters.push(subscription.filter);
+        existed
+    }
+
+    fn unsubscribe(&mut self, op: &v1::Unsubscribe) -> Outcome {
+        if let Err(refusal) = self.owned(&op.client_id, op.epoch) {
+            return Outcome::Refused(refusal);
+        }
+        let existed = op
+            .subscriptions
+            .iter()
+            .map(|wanted| self.unsubscribe_one(&op.client_id, wanted));
+        Outcome::Unsubscribed {
+            existed: existed.collect(),
+        }
+    }
+
+    fn unsubscribe_one(&mut self, client_id: &str, wanted: &v1::Subscription) -> bool {
+        let share = (!wanted.share.is_empty()).then_some(wanted.share.as_str());
+        let removed = self.table.sessions.update(client_id, |session| {
+            let at = session.find(&wanted.filter, share).ok()?;
+            Some((session.subscriptions.remove(at), session.node))
+        });
+        let Some((subscription, node)) = removed.flatten() else {
+            return false;
+        };
+        self.table
+            .subscribers
+            .remove(client_id, node, &subscription);
+        self.applied.changed.filters.push(subscription.filter);
+        true
+    }
+
+    fn set_retained(&mut self, op: &v1::SetRetained) -> Outcome {
+        let Some(message) = &op.message else {
+            return Outcome::Refused(Refusal::Malformed);
+        };
+        // The decoded payload pins the whole entry in memory: what stays is copied.
+        let payload = message.payload.to_vec().into();
+        let properties = message.properties.to_vec().into();
+        let kept = Message {
+            payload,
+            properties,
+            ..message.clone()
+        };
+        match self.table.retained.set(Arc::new(kept)) {
+            Ok(()) => Outcome::Retained,
+            Err(_) => Outcome::Refused(Refusal::InvalidTopic),
+        }
+    }
+
+    /// Publishes a will: every node delivers it when it applies this entry; retained, it is kept by
+    /// the same entry [MQTT-3.1.2-17].
+    fn publish_will(&mut self, will: &Will, now_ms: u64) {
+        let Some(message) = &will.message else { return };
+        let message = Arc::new(Message {
+            received_at_ms: now_ms,
+            ..message.clone()
+        });
+        if message.retain {
+            // A will with an invalid topic is refused with its CONNECT; here it is just not kept.
+            let _ = self.table.retained.set(message.clone());
+        }
+        self.applied.events.push(TableEvent::WillDue(message));
+    }
+
+    fn node_up(&mut self, op: &v1::NodeUp) -> Outcome {
+        let node = NodeId(op.node_id);
+        let known = self
+            .table
+            .nodes
+            .get(&node)
+            .map_or(0, |known| known.incarnation);
+        if op.incarnation <= known {
+            return Outcome::Refused(Refusal::StaleIncarnation);
+        }
+        self.end_life(node, op.now_ms, "its node was started anew");
+        let entry = NodeEntry {
+            incarnation: op.incarnation,
+            is_up: true,
+            name: op.name.as_str().into(),
+            rpc_address: op.rpc_address.as_str().into(),
+            version: op.version.as_str().into(),
+            since_ms: op.now_ms,
+            last_seq: 0,
+        };
+        self.table.nodes.insert(node, entry);
+        self.applied.changed.everything = true;
+        self.applied.events.push(TableEvent::NodeUp { node });
+        Outcome::NodeUp
+    }
+
+    fn node_down(&mut self, op: &v1::NodeDown) -> Outcome {
+        let node = NodeId(op.node_id);
+        let Some(known) = self.table.nodes.get_mut(&node) else {
+            return Outcome::Refused(Refusal::NodeNotUp);
+        };
+        if known.incarnation != op.incarnation {
+            return Outcome::Refused(Refusal::StaleIncarnation);
+        }
+        if !known.is_up {
+            return Outcome::NodeDown;
+        }
+        known.is_up = false;
+        known.since_ms = op.now_ms;
+        self.end_life(node, op.now_ms, "its node went down");
+        self.applied.changed.everything = true;
+        self.applied.events.push(TableEvent::NodeDown { node });
+        Outcome::NodeDown
+    }
+
+    /// The connections of a life that is over are over, too.
+    fn end_life(&mut self, node: NodeId, now_ms: u64, reason: &str) {
+        for client_id in self.table.sessions.connected_on(node) {
+            self.go_offline(&client_id, now_ms, reason, EndReason::NodeDown);
+        }
+    }
+
+    fn tick(&mut self, now_ms: u64) -> Outcome {
+        while let Some(client_id) = self.table.sessions.first_due(now_ms) {
+            let Some(session) = self.table.sessions.get(&client_id) else {
+                break;
+            };
+            if session.expires_at_ms().is_some_and(|at| at <= now_ms) {
+                self.end_session(&client_id, now_ms, EndReason::Expired);
+                continue;
+            }
+            if let Some(will) = session.will.clone() {
+                self.publish_will(&will, now_ms);
+            }
+            self.table.sessions.update(&client_id, |session| {
+                session.will = None;
+                session.will_due_ms = None;
+            });
+        }
+        self.table.retained.expire(now_ms);
+        Outcome::Ticked
+    }
+}
+
+/// Whether a session is still there for its next connection: it ends with its connection, which a
+/// new one closes (§3.1.4), when it has no expiry, and it may have expired unnoticed.
+fn outlives(session: &Session, now_ms: u64) -> bool {
+    session.expiry_seconds > 0 && session.expires_at_ms().is_none_or(|at| at > now_ms)
+}
+
+enum Admission {
+    Apply,
+    Refuse(Refusal),
+    /// It has been applied before.
+    Skip,
+}
+
+fn is_valid(wanted: &v1::Subscription) -> bool {
+    let share_is_valid =
+        wanted.share.is_empty() || topic::validate_share_name(&wanted.share).is_ok();
+    share_is_valid && topic::validate_filter(&wanted.filter).is_ok() && wanted.options <= 0xff
+}

@@ -1,0 +1,77 @@
+//! The replicated table: a pure state machine. Applying is a function of (table, log entry); it reads
+//! no clock, no random numbers, and no order of a hash map shows in a result.
+//!
+//! | room | concern |
+//! | --- | --- |
+//! | [`apply`](self) | commands, one function each |
+//! | `sessions`, `subscribers`, `retained` | the state, each with its indexes |
+//! | `snapshot` | the state as a file |
+//! | `shared` | the table beside its readers: locks and generations |
+//!
+//! It knows nothing of Raft, sockets or disks.
+
+mod apply;
+mod counts;
+mod ids;
+mod outcome;
+mod query;
+mod retained;
+mod sessions;
+mod shared;
+mod snapshot;
+mod subscribers;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use counts::Counts;
+pub use ids::{Epoch, Incarnation, NodeId};
+pub use outcome::{Applied, EndReason, Ended, Outcome, Previous, Refusal, TableEvent};
+pub use query::{ShareMember, Subscriber, Visitor};
+pub use sessions::{Session, Subscription};
+pub use shared::{Newest, NodeLife, Overflowed, SharedTable, TableGuard};
+pub use snapshot::{Frozen, RestoreError};
+
+/// A node as the table knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeEntry {
+    /// Its current or last life.
+    pub incarnation: u64,
+    /// Whether that life goes on.
+    pub is_up: bool,
+    /// Name for humans.
+    pub name: Arc<str>,
+    /// "host:port" for the other nodes.
+    pub rpc_address: Arc<str>,
+    /// Version of the program.
+    pub version: Arc<str>,
+    /// Since when it is up or down, Unix milliseconds.
+    pub since_ms: u64,
+    /// Sequence number of its last command that was looked at.
+    pub last_seq: u64,
+}
+
+/// The replicated table.
+#[derive(Clone, Default)]
+pub struct Table {
+    applied_index: u64,
+    nodes: BTreeMap<NodeId, NodeEntry>,
+    sessions: sessions::Sessions,
+    subscribers: subscribers::Subscribers,
+    retained: retained::Retained,
+}
+
+impl Table {
+    /// An empty table.
+    pub fn new() -> Table {
+        Table::default()
+    }
+
+    /// Index of the last log entry that was applied.
+    pub fn applied_index(&self) -> u64 {
+        self.applied_index
+    }
+}

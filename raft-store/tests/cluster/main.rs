@@ -1,0 +1,8 @@
+//! Clusters of three stores in one process, over real connections that a test can cut and slow down.
+
+mod fence;
+mod formation;
+mod harness;
+mod leases;
+mod restart;
+mod snapshots;
