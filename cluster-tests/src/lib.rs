@@ -23,6 +23,7 @@ mod proxy;
 mod raw;
 mod rows;
 mod seed;
+mod small_disk;
 mod stream;
 mod wait;
 
@@ -36,6 +37,7 @@ pub use node::{Exit, Node};
 pub use proxy::{Link, LinkState};
 pub use raw::{Frame, RawClient, packet};
 pub use seed::Seed;
+pub use small_disk::SmallDisk;
 pub use stream::{NumberedStream, number_of, numbered};
 pub use wait::{eventually, within};
 

@@ -1,13 +1,13 @@
 //! Keeping the log short: a snapshot when enough has been written since the last one, then purging
 //! what is in it, but for a rest from which a follower that is a little behind can still catch up.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::log::LogStore;
 use crate::raft_types::Raft;
+use crate::reserve::Reserve;
 
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -17,7 +17,7 @@ pub(crate) struct Compaction {
     pub(crate) limits: Limits,
     /// Spreads the snapshots of the nodes in time: all logs grow alike.
     pub(crate) node_id: u64,
-    pub(crate) data_dir: PathBuf,
+    pub(crate) reserve: Reserve,
     pub(crate) failure: Failure,
 }
 
@@ -30,7 +30,11 @@ impl Compaction {
             if self.failure.reason().is_some() {
                 return;
             }
-            self.check_disk();
+            // Others write to the disk, too; this node may have nothing to write just now.
+            if let Err(full) = self.reserve.check() {
+                self.failure.set(&full);
+                return;
+            }
             if self.compact(threshold).await.is_err() {
                 return;
             }
@@ -59,20 +63,5 @@ impl Compaction {
             self.raft.trigger().snapshot().await?;
         }
         Ok(())
-    }
-
-    /// sled does not recover well from a write that found no room, so Raft stops before that.
-    fn check_disk(&self) {
-        let Ok(disk) = rustix::fs::statvfs(&self.data_dir) else {
-            return;
-        };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free < self.limits.disk_reserve_bytes {
-            self.failure.set(&format!(
-                "the disk of {} is full: {free} bytes are free, {} are kept in reserve",
-                self.data_dir.display(),
-                self.limits.disk_reserve_bytes
-            ));
-        }
     }
 }

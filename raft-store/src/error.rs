@@ -15,6 +15,9 @@ pub enum OpenError {
     /// The data directory is another node's, locked, or unreadable.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// There is no room to write.
+    #[error("{0}; make room and start the node again")]
+    DiskFull(String),
     /// The log cannot be used.
     #[error(
         "{0}; this node must not take part with it. Restore the data directory from a copy. \

@@ -34,6 +34,7 @@ mod progress;
 mod progress_links;
 mod raft_types;
 mod read_index;
+mod reserve;
 mod snapshot;
 mod state_machine;
 mod status;

@@ -21,6 +21,7 @@ mod t62_api_publish;
 mod t63_api_errors;
 mod t70_bad_packets;
 mod t71_slow_clients;
+mod t72_full_disk;
 mod t80_graceful_stop;
 mod t90_refusals;
 mod t91_dev;

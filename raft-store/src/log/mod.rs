@@ -32,6 +32,7 @@ pub use self::disk::LogOpenError;
 use self::writer::{Job, PendingCommitted};
 use crate::failure::Failure;
 use crate::raft_types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
+use crate::reserve::Reserve;
 
 /// Bytes of entries in one AppendEntries request: far below the 16 MiB that a receiver takes, and
 /// sent well within a heartbeat.
@@ -64,7 +65,12 @@ struct Memory {
 
 impl LogStore {
     /// Opens the log below `dir`, creating it when there is none.
-    pub(crate) fn open(dir: &Path, group: u32, failure: Failure) -> Result<Self, LogOpenError> {
+    pub(crate) fn open(
+        dir: &Path,
+        group: u32,
+        reserve: Reserve,
+        failure: Failure,
+    ) -> Result<Self, LogOpenError> {
         let (disk, loaded) = disk::Disk::open(dir, group)?;
         let bytes = loaded
             .entries
@@ -79,12 +85,10 @@ impl LogStore {
             bytes,
         };
         let pending_committed = PendingCommitted::default();
-        let (jobs, thread) =
-            writer::spawn(disk, pending_committed.clone(), failure).map_err(|source| {
-                LogOpenError::Io {
-                    path: dir.to_owned(),
-                    source,
-                }
+        let (jobs, thread) = writer::spawn(disk, pending_committed.clone(), reserve, failure)
+            .map_err(|source| LogOpenError::Io {
+                path: dir.to_owned(),
+                source,
             })?;
         let shared = Shared {
             memory: RwLock::new(memory),

@@ -12,6 +12,7 @@ use super::{LogOpenError, LogStore};
 use crate::failure::Failure;
 use crate::fixtures;
 use crate::raft_types::{Command, LogEntry, LogId, StorageError, TypeConfig, Vote};
+use crate::reserve::Reserve;
 use crate::state_machine::StateMachine;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -32,7 +33,7 @@ fn entry(term: u64, index: u64, bytes: usize) -> LogEntry {
 }
 
 fn open(dir: &Path) -> Result<LogStore, LogOpenError> {
-    LogStore::open(dir, 0, Failure::new())
+    LogStore::open(dir, 0, Reserve::new(dir, 0), Failure::new())
 }
 
 struct Builder;
@@ -104,13 +105,31 @@ async fn large_entries_leave_no_unflushed_files() -> TestResult {
 async fn an_entry_beyond_the_limit_fails_the_store_for_good() -> TestResult {
     let dir = tempfile::tempdir()?;
     let failure = Failure::new();
-    let mut log = LogStore::open(dir.path(), 0, failure.clone())?;
+    let mut log = LogStore::open(dir.path(), 0, Reserve::new(dir.path(), 0), failure.clone())?;
     assert!(log.blocking_append([entry(1, 0, 130 << 10)]).await.is_err());
     assert!(failure.reason().is_some());
     assert!(
         log.save_vote(&Vote::new(5, 1)).await.is_err(),
         "nothing is written after a failure"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_is_written_when_the_reserve_of_the_disk_is_gone() -> TestResult {
+    let dir = tempfile::tempdir()?;
+    let failure = Failure::new();
+    let full = Reserve::new(dir.path(), u64::MAX);
+    let mut log = LogStore::open(dir.path(), 0, full, failure.clone())?;
+    assert!(log.blocking_append([entry(1, 0, 10)]).await.is_err());
+    let reason = failure.reason();
+    assert!(
+        reason.is_some_and(|reason| reason.contains("is full")),
+        "the reason is told"
+    );
+    log.close();
+    drop(log);
+    assert!(open(dir.path())?.is_pristine(), "nothing was written");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::disk::Disk;
 use crate::failure::Failure;
 use crate::raft_types::{LogEntry, LogId, TypeConfig, Vote};
+use crate::reserve::Reserve;
 
 /// A committed index that no later write has carried to the disk is flushed after this time.
 const COMMITTED_FLUSH: Duration = Duration::from_millis(500);
@@ -54,12 +55,14 @@ pub(super) type PendingCommitted = Arc<Mutex<Option<LogId>>>;
 pub(super) fn spawn(
     disk: Disk,
     pending: PendingCommitted,
+    reserve: Reserve,
     failure: Failure,
 ) -> io::Result<(Sender<Job>, JoinHandle<()>)> {
     let (jobs, queue) = std::sync::mpsc::channel();
     let writer = Writer {
         disk,
         pending,
+        reserve,
         failure,
         committed_unflushed: false,
     };
@@ -72,6 +75,7 @@ pub(super) fn spawn(
 struct Writer {
     disk: Disk,
     pending: PendingCommitted,
+    reserve: Reserve,
     failure: Failure,
     committed_unflushed: bool,
 }
@@ -122,6 +126,7 @@ impl Writer {
         match job {
             Job::Append { entries, done } => {
                 let result = self.guarded(|writer| {
+                    writer.reserve.check().map_err(io::Error::other)?;
                     writer.write_committed()?;
                     writer.disk.append(entries)
                 });

@@ -122,12 +122,11 @@ impl Admission {
         let Some(reason) = refusal else {
             return Ok(header);
         };
-        if self.is_news(header.from) {
-            tracing::error!(
-                from = header.from,
-                reason,
-                "refused a request of another node"
-            );
+        let from = header.from;
+        if self.local.cluster_id().is_none() {
+            tracing::debug!(from, reason, "refused a request of another node");
+        } else if self.is_news(from) {
+            tracing::error!(from, reason, "refused a request of another node");
         }
         Err(Status::failed_precondition(reason))
     }

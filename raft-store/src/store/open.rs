@@ -41,6 +41,7 @@ use crate::progress::Progress;
 use crate::progress_links::ProgressLinks;
 use crate::raft_types::{Raft, TABLE_GROUP};
 use crate::read_index::ReadIndex;
+use crate::reserve::Reserve;
 use crate::state_machine::StateMachine;
 use crate::table::SharedTable;
 
@@ -126,7 +127,9 @@ fn open_dir(config: &StoreConfig, observer: Box<dyn Observer>) -> Result<Opened,
     let dir = DataDir::open(&config.data_dir, config.node_id, &config.node_name)?;
     let local = Arc::new(LocalNode::new(dir, config));
     let failure = Failure::new();
-    let log = LogStore::open(&config.data_dir, TABLE_GROUP, failure.clone())?;
+    let reserve = reserve(config);
+    reserve.check().map_err(OpenError::DiskFull)?;
+    let log = LogStore::open(&config.data_dir, TABLE_GROUP, reserve, failure.clone())?;
     let progress = Arc::new(Progress::new());
     let followers = Arc::new(Followers {
         local: Arc::clone(&local),
@@ -160,6 +163,10 @@ fn open_dir(config: &StoreConfig, observer: Box<dyn Observer>) -> Result<Opened,
         state_machine,
         failure,
     })
+}
+
+fn reserve(config: &StoreConfig) -> Reserve {
+    Reserve::new(&config.data_dir, config.limits.disk_reserve_bytes)
 }
 
 fn snapshot_dir(config: &StoreConfig) -> PathBuf {
@@ -354,7 +361,7 @@ impl Parts {
             log: self.log.clone(),
             limits: self.config.limits.clone(),
             node_id: self.local.node_id,
-            data_dir: self.config.data_dir.clone(),
+            reserve: reserve(&self.config),
             failure: self.failure.clone(),
         };
         let followers = Arc::clone(&self.followers);

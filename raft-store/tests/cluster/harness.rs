@@ -254,16 +254,6 @@ impl Cluster {
         Ok(())
     }
 
-    pub async fn start_with(&mut self, id: u64, limits: Limits) -> Result<(), Box<dyn Error>> {
-        let config = StoreConfig {
-            limits,
-            ..self.config(id)
-        };
-        let running = run(config, &self.ports[&id]).await?;
-        self.nodes.insert(id, running);
-        Ok(())
-    }
-
     pub async fn open(&self, id: u64) -> Result<Store, OpenError> {
         Store::open(self.config(id), Witness::default()).await
     }

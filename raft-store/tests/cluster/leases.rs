@@ -160,27 +160,27 @@ async fn the_cluster_keeps_its_leader_when_a_cut_off_node_comes_back() -> TestRe
     Ok(())
 }
 
-/// A full disk is like a broken one: the node stops serving and says why, the others go on.
+/// While it runs, a full disk is like a broken one; `cluster-tests` fills a real one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_whose_disk_is_full_stops_serving_and_says_why() -> TestResult {
+async fn a_node_whose_disk_is_full_is_not_opened_and_says_why() -> TestResult {
     let mut cluster = Cluster::serving(3).await?;
     cluster.stop(3).await?;
     let full = raftmq_store::Limits {
         disk_reserve_bytes: u64::MAX,
         ..raftmq_store::Limits::default()
     };
-    cluster.start_with(3, full).await?;
-    let reason = tokio::time::timeout(crate::harness::PATIENCE, cluster.store(3).failed()).await?;
-    assert!(reason.contains("full"), "{reason}");
-    until("it does not serve", || async {
-        (!cluster.store(3).lease().is_held()).then_some(())
-    })
-    .await?;
-    assert_eq!(
-        cluster.store(3).propose(note("t", "x")).await,
-        Err(raftmq_store::ProposeError::Stopped)
+    let config = raftmq_store::StoreConfig {
+        limits: full,
+        ..cluster.config(3)
+    };
+    let refused = raftmq_store::Store::open(config, crate::harness::Witness::default()).await;
+    let reason = refused.err().map(|error| error.to_string());
+    assert!(
+        reason.is_some_and(|reason| reason.contains("is full")),
+        "the reason is told"
     );
-    assert_eq!(cluster.store(3).readiness(), Readiness::NotReady(reason));
     propose_until_done(cluster.store(1), &note("t", "y")).await?;
+    cluster.start(3).await?;
+    cluster.all_serve().await?;
     Ok(())
 }
