@@ -1,13 +1,21 @@
 //! Request bodies: bounded in size and in time, then JSON.
 
-use axum::body::Body;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use crate::api::Api;
+
+/// How long the rest of a body that is refused is read and thrown away. Most clients read the answer only
+/// when they have sent everything; closing the connection before would destroy it.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// Bytes thrown away; who sends more than that is cut off.
+const DISCARD_BYTES_MAX: usize = 256 << 20;
 
 /// A JSON body. The content type is not looked at: `curl -d` sends a wrong one.
 #[derive(Debug)]
@@ -30,9 +38,25 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
 async fn read(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
     let announced = axum::body::HttpBody::size_hint(request.body()).lower();
     if announced > limit as u64 {
+        // Who asks first (RFC 9110 §10.1.1) has not sent anything yet, and will not.
+        if !request.headers().contains_key(header::EXPECT) {
+            discard(request.into_body().into_data_stream()).await;
+        }
         return Err(too_large(limit));
     }
     collect(request.into_body(), limit).await
+}
+
+async fn discard(mut stream: BodyDataStream) {
+    let mut bytes = 0;
+    let reading = async {
+        while let Some(Ok(part)) = stream.next().await
+            && bytes < DISCARD_BYTES_MAX
+        {
+            bytes += part.len();
+        }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIME, reading).await;
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
@@ -42,6 +66,7 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
         let cut = |e| ApiError::bad_request("incomplete_body", format!("The body broke off: {e}"));
         let part = part.map_err(cut)?;
         if bytes.len() + part.len() > limit {
+            discard(stream).await;
             return Err(too_large(limit));
         }
         bytes.extend_from_slice(&part);

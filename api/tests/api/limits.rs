@@ -60,6 +60,33 @@ async fn a_body_that_does_not_come_is_answered_with_408() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_a_large_body_before_it_reads_gets_the_answer() {
+    let world = world(ApiConfig::default()).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let body = vec![b'x'; 32 << 20];
+    let head = format!(
+        "POST /api/v1/mqtt/publish HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("body_too_large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_a_word_before_its_large_body_is_refused_at_once() {
+    let world = world(ApiConfig::default()).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let head = b"POST /api/v1/mqtt/publish HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+        Expect: 100-continue\r\nContent-Length: 999999999\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_connection_above_the_limit_waits_for_its_turn() {
     let world = world(ApiConfig {
         max_connections: 1,
