@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
@@ -69,7 +69,7 @@ pub struct Api {
 }
 
 struct Inner {
-    config: ApiConfig,
+    config: RwLock<Arc<ApiConfig>>,
     replicated: Arc<dyn ReplicatedView>,
     identity: Arc<Identity>,
     address: String,
@@ -131,7 +131,7 @@ impl Api {
             .into_iter()
             .map(|peer| (peer.id(), Arc::new(peer)));
         let inner = Inner {
-            config: parts.config,
+            config: RwLock::new(Arc::new(parts.config)),
             replicated: parts.replicated,
             identity: parts.identity,
             address: parts.address,
@@ -144,8 +144,21 @@ impl Api {
         }
     }
 
-    pub(crate) fn config(&self) -> &ApiConfig {
-        &self.inner.config
+    /// The limits in force.
+    pub(crate) fn config(&self) -> Arc<ApiConfig> {
+        let config = self.inner.config.read();
+        config.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another token and row limit in force, for requests that begin from now on.
+    pub fn reconfigure(&self, http_bearer_token: Option<String>, max_row_limit: u32) {
+        let config = self.inner.config.write();
+        let mut config = config.unwrap_or_else(PoisonError::into_inner);
+        *config = Arc::new(ApiConfig {
+            http_bearer_token,
+            max_row_limit: max_row_limit.max(1),
+            ..(**config).clone()
+        });
     }
 
     pub(crate) fn replicated(&self) -> &dyn ReplicatedView {

@@ -77,6 +77,29 @@ impl Endpoints {
         )
     }
 
+    pub(crate) fn put<H, T>(
+        self,
+        path: &'static str,
+        handler: H,
+        name: &'static str,
+        descr: &'static str,
+    ) -> Self
+    where
+        H: Handler<T, Api>,
+        T: 'static,
+    {
+        self.add(
+            MethodFilter::PUT,
+            Endpoint {
+                path,
+                name,
+                method: "PUT",
+                descr,
+            },
+            handler,
+        )
+    }
+
     pub(crate) fn delete<H, T>(
         self,
         path: &'static str,

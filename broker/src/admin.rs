@@ -46,6 +46,12 @@ pub async fn publish(
         match publish_one(engine, &publication).await {
             Some(PublishOutcome::Kept) => {}
             Some(PublishOutcome::Failed) => outcome = PublishOutcome::Failed,
+            Some(PublishOutcome::NotRetained) => {
+                return Err(format!(
+                    "{topic:?} may not be retained: rmqtt-retainer limits the number and size of \
+                     retained messages"
+                ));
+            }
             None => return Ok(None),
         }
     }

@@ -3,6 +3,16 @@
 use raftmq_mqtt::codec::{Connect, QoS, Version, Will};
 use raftmq_proto::v1;
 
+/// A password, which no log shows.
+#[derive(Clone)]
+pub struct Password(pub Vec<u8>);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(hidden)")
+    }
+}
+
 /// An owned CONNECT.
 #[derive(Clone, Debug)]
 pub struct ConnectRequest {
@@ -18,6 +28,8 @@ pub struct ConnectRequest {
     pub is_assigned: bool,
     /// User name.
     pub user_name: Option<String>,
+    /// Password.
+    pub password: Option<Password>,
     /// Will.
     pub will: Option<v1::Will>,
     /// QoS of the will, for `mqtt.max_qos`.
@@ -50,6 +62,7 @@ impl ConnectRequest {
             client_id,
             is_assigned,
             user_name: connect.user_name.map(str::to_owned),
+            password: connect.password.map(|bytes| Password(bytes.to_vec())),
             session_expiry_seconds: (connect.version == Version::V5)
                 .then(|| properties.session_expiry_interval.unwrap_or(0)),
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, |n| n.get()),

@@ -5,6 +5,7 @@ use crate::{
     admission::Admission,
     counting::{Counters, HandshakeGauges},
     link::Link,
+    plugin::{ExtensionsCell, PluginHost},
     router::Resolver,
     settings::Settings,
     shard::{ShardId, mailbox::Mailbox},
@@ -54,6 +55,10 @@ pub struct Engine {
     pub proposals: Semaphore,
     /// Counts the node's lives in the cluster.
     pub lives: Arc<AtomicU64>,
+    /// What plugins change in the engine.
+    pub(crate) extensions: Arc<ExtensionsCell>,
+    /// The plugins.
+    pub(crate) plugins: PluginHost,
 }
 
 impl Engine {

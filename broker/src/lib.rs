@@ -15,6 +15,7 @@ mod link;
 pub mod logging;
 pub mod node;
 mod observer;
+mod plugin;
 mod proxy_protocol;
 mod router;
 mod settings;

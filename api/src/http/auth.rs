@@ -16,7 +16,8 @@ const OPEN: [&str; 2] = ["/live", "/ready"];
 /// Refuses a request without the right token, before anything else is looked at.
 pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
     let open = OPEN.contains(&request.uri().path());
-    let expected = api.config().http_bearer_token.as_deref().filter(|_| !open);
+    let config = api.config();
+    let expected = config.http_bearer_token.as_deref().filter(|_| !open);
     let given = request
         .headers()
         .get(header::AUTHORIZATION)

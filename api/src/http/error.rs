@@ -68,6 +68,7 @@ impl From<NodeError> for ApiError {
             NodeError::Unreachable(_) => Self::unavailable("node_unreachable", message),
             NodeError::NotServing(_) => Self::unavailable("not_ready", message),
             NodeError::UnknownClient => Self::not_found("unknown_client", message),
+            NodeError::UnknownPlugin => Self::not_found("unknown_plugin", message),
             NodeError::ClientOffline => Self::unavailable("client_offline", message),
             NodeError::Refused(_) => Self::bad_request("refused", message),
             NodeError::Failed(_) => Self::internal(message),

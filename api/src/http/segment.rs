@@ -40,3 +40,25 @@ impl<S: Send + Sync> FromRequestParts<S> for NodeSegment {
             .map_err(|_| ApiError::bad_request("invalid_node", wrong()))
     }
 }
+
+/// A node's identifier and a name behind it.
+#[derive(Debug)]
+pub(crate) struct NodeAndName {
+    pub(crate) node: u64,
+    pub(crate) name: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NodeAndName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let NodeSegment(node) = NodeSegment::from_request_parts(parts, state).await?;
+        let not_utf8 = |_| ApiError::bad_request("invalid_path", "The path is not UTF-8.");
+        let segments = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(not_utf8)?;
+        let name = segments.iter().nth(1).map(|(_, value)| value.to_owned());
+        let name = name.ok_or_else(|| ApiError::internal("this path has no second segment"))?;
+        Ok(Self { node, name })
+    }
+}

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use super::error::ApiError;
 use crate::api::Api;
@@ -26,8 +26,16 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// Answers requests on `listener` until `shutdown` is done; then requests under way are finished
 /// within [`ApiConfig::drain_timeout`](crate::ApiConfig) and all connections closed. At most
 /// `max_connections` connections are served; more wait in the listener's backlog.
-pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output = ()>) {
-    let config = api.config().clone();
+///
+/// A listener that comes through `later` takes the place of the one before it; connections of that one
+/// are served to their end.
+pub async fn serve(
+    mut listener: TcpListener,
+    mut later: mpsc::Receiver<TcpListener>,
+    api: Api,
+    shutdown: impl Future<Output = ()>,
+) {
+    let config = api.config();
     let limit = u32::try_from(config.max_connections.clamp(1, 1_000_000)).unwrap_or(u32::MAX);
     let places = Arc::new(Semaphore::new(limit as usize));
     let (stop, stopped) = watch::channel(false);
@@ -36,6 +44,11 @@ pub async fn serve(listener: TcpListener, api: Api, shutdown: impl Future<Output
     loop {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
+            Some(next) = later.recv() => {
+                tracing::info!(address = ?next.local_addr().ok(), "the HTTP API has moved");
+                listener = next;
+                continue;
+            }
             accepted = accept(&listener, &places) => accepted,
         };
         let (stream, place) = accepted;

@@ -7,6 +7,7 @@
 
 mod page;
 mod peer;
+mod plugin;
 mod query;
 mod service;
 
@@ -19,6 +20,7 @@ pub use raftmq_proto::v1::{
 pub(crate) use page::merge;
 pub use page::{ClientPage, PageBuilder};
 pub use peer::PeerNode;
+pub use plugin::{PluginCommand, PluginRow};
 pub use query::ClientQuery;
 pub(crate) use query::{shown_username, split_address};
 pub use service::query_server;
@@ -66,6 +68,22 @@ pub trait Node: Send + Sync + 'static {
 
     /// Counters.
     fn metrics(&self) -> Answer<'_, Metrics>;
+
+    /// All plugins that the node knows, at work or not, in ascending order of name.
+    fn plugins(&self) -> Answer<'_, Vec<PluginRow>>;
+
+    /// The settings of a plugin in force, as a JSON object without secrets.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPlugin`].
+    fn plugin_config(&self, plugin: String) -> Answer<'_, String>;
+
+    /// Loads, unloads or reloads a plugin; whether that changed something.
+    ///
+    /// # Errors
+    /// [`NodeError::UnknownPlugin`]; [`NodeError::Refused`] when it is immutable or its file is wrong,
+    /// and nothing has changed.
+    fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool>;
 }
 
 /// Why a node gave no answer.
@@ -80,6 +98,9 @@ pub enum NodeError {
     /// The node owns no session of that client.
     #[error("there is no client with this identifier")]
     UnknownClient,
+    /// The node has no such plugin.
+    #[error("there is no plugin with this name")]
+    UnknownPlugin,
     /// The session exists, but its client is not connected.
     #[error("the client is offline")]
     ClientOffline,

@@ -11,7 +11,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{
     AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, Identity, Node,
-    NodeError, NodeReply,
+    NodeError, NodeReply, PluginCommand, PluginRow,
 };
 use crate::counters::{Metrics, Stats};
 
@@ -225,4 +225,41 @@ impl Node for PeerNode {
             |mut client: NodeQueryClient<_>, origin| async move { client.metrics(origin).await };
         Box::pin(self.ask(ask, |reply| Metrics::from_named(&reply.values)))
     }
+
+    fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.plugins(origin).await };
+        Box::pin(self.ask(ask, |reply| reply.plugins))
+    }
+
+    fn plugin_config(&self, plugin: String) -> Answer<'_, String> {
+        let ask = |mut client: NodeQueryClient<_>, origin| async move {
+            let (origin, name) = (Some(origin), plugin);
+            client
+                .plugin_config(v1::PluginRequest { origin, name })
+                .await
+        };
+        Box::pin(of_plugin(self.ask(ask, |reply| reply.config_json)))
+    }
+
+    fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            let mut request = v1::CommandPluginRequest {
+                origin: Some(origin),
+                name: plugin,
+                ..Default::default()
+            };
+            request.set_command(command.into());
+            client.command_plugin(request).await
+        };
+        Box::pin(of_plugin(self.ask(ask, |reply| reply.changed)))
+    }
+}
+
+/// What is not found by a question about a plugin is the plugin.
+async fn of_plugin<T>(answer: impl Future<Output = Result<T, NodeError>>) -> Result<T, NodeError> {
+    answer.await.map_err(|error| match error {
+        NodeError::UnknownClient => NodeError::UnknownPlugin,
+        other => other,
+    })
 }

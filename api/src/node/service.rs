@@ -10,7 +10,7 @@ use raftmq_proto::v1::{self, QueryOrigin};
 use tonic::{Request, Response, Status};
 
 use super::peer::MESSAGE_BYTES_MAX;
-use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError};
+use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError, PluginCommand};
 
 /// A message of a list of clients is closed as soon as it is this large.
 const PART_BYTES: usize = 256 * 1024;
@@ -59,7 +59,7 @@ fn status(error: NodeError) -> Status {
     match error {
         NodeError::Unreachable(_) => Status::unavailable(message),
         NodeError::NotServing(_) => Status::resource_exhausted(message),
-        NodeError::UnknownClient => Status::not_found(message),
+        NodeError::UnknownClient | NodeError::UnknownPlugin => Status::not_found(message),
         NodeError::ClientOffline => Status::failed_precondition(message),
         NodeError::Refused(_) => Status::invalid_argument(message),
         NodeError::Failed(_) => Status::internal(message),
@@ -183,5 +183,33 @@ impl NodeQuery for QueryService {
         self.admit(Some(r.into_inner()))?;
         let values = self.node.metrics().await.map_err(status)?.to_named();
         Ok(Response::new(v1::MetricsReply { values }))
+    }
+
+    async fn plugins(&self, r: Request<QueryOrigin>) -> Result<Response<v1::PluginsReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        let plugins = self.node.plugins().await.map_err(status)?;
+        Ok(Response::new(v1::PluginsReply { plugins }))
+    }
+
+    async fn plugin_config(
+        &self,
+        r: Request<v1::PluginRequest>,
+    ) -> Result<Response<v1::PluginConfigReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let config_json = self.node.plugin_config(r.name).await.map_err(status)?;
+        Ok(Response::new(v1::PluginConfigReply { config_json }))
+    }
+
+    async fn command_plugin(
+        &self,
+        r: Request<v1::CommandPluginRequest>,
+    ) -> Result<Response<v1::CommandPluginReply>, Status> {
+        let r = r.into_inner();
+        let command = PluginCommand::try_from(r.command()).map_err(status)?;
+        self.admit(r.origin)?;
+        let changed = self.node.command_plugin(r.name, command);
+        let changed = changed.await.map_err(status)?;
+        Ok(Response::new(v1::CommandPluginReply { changed }))
     }
 }

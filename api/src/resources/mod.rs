@@ -7,6 +7,7 @@ pub(crate) mod health;
 mod metrics;
 mod mqtt;
 mod nodes;
+mod plugins;
 mod publication;
 mod routes;
 mod stats;
@@ -24,7 +25,8 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
-    metrics::endpoints(stats::endpoints(endpoints))
+    let endpoints = metrics::endpoints(stats::endpoints(endpoints));
+    plugins::endpoints(endpoints)
 }
 
 /// What stands in an array for a node that did not answer.

@@ -213,6 +213,35 @@ impl Node for TestNode {
     fn metrics(&self) -> Answer<'_, Metrics> {
         now(Ok(self.metrics.clone()))
     }
+    fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {
+        let row = |name: &str, immutable| PluginRow {
+            name: name.into(),
+            version: "0.1.0".into(),
+            description: "A plugin".into(),
+            active: true,
+            inited: true,
+            immutable,
+            attributes_json: r#"{"rules":2}"#.into(),
+        };
+        now(Ok(vec![
+            row("rmqtt-acl", false),
+            row("rmqtt-counter", true),
+        ]))
+    }
+    fn plugin_config(&self, plugin: String) -> Answer<'_, String> {
+        match plugin.as_str() {
+            "rmqtt-acl" => now(Ok(r#"{"rules":[["allow","all"]]}"#.into())),
+            _ => now(Err(NodeError::UnknownPlugin)),
+        }
+    }
+    fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool> {
+        self.tell(format!("{command:?} {plugin}"));
+        match plugin.as_str() {
+            "rmqtt-acl" => now(Ok(command != PluginCommand::Load)),
+            "rmqtt-counter" => now(Err(NodeError::Refused("rmqtt-counter is immutable".into()))),
+            _ => now(Err(NodeError::UnknownPlugin)),
+        }
+    }
 }
 
 /// A client on a node.
@@ -309,7 +338,8 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let server = tokio::spawn(serve(listener, api, async move {
+        let (_later, later) = tokio::sync::mpsc::channel(1);
+        let server = tokio::spawn(serve(listener, later, api, async move {
             let _ = stopped.await;
         }));
         let base = format!("http://{address}");

@@ -35,7 +35,7 @@ pub use load::{FILE_VARIABLE, FlagValue, Loaded, Sources, load};
 pub use origin::{Origin, Problem, Problems};
 pub use reference::{default_toml, effective_toml, markdown};
 pub use settings::{
-    ClusterConfig, Config, HttpConfig, LogConfig, MqttConfig, NodeConfig, RpcConfig, SETTINGS,
-    Setting,
+    ClusterConfig, Config, HttpConfig, LogConfig, MqttConfig, NodeConfig, PluginsConfig, RpcConfig,
+    SETTINGS, Setting,
 };
 pub use types::{ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};

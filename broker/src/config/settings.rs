@@ -215,6 +215,14 @@ settings! {
         proposal_queue: usize = 16_384, 64 => 1_048_576;
     }
 
+    /// Plugins: parts that can be switched and configured while the node runs.
+    plugins: PluginsConfig {
+        /// Directory of the plugins' files, `<name>.toml` each. A plugin without a file has its defaults.
+        dir: PathBuf = PathBuf::from("./etc/plugins");
+        /// Plugins that work from the start, beside those that always do (`rmqtt-cluster-raft`, `rmqtt-counter`, `rmqtt-http-api`).
+        default_startups: Vec<String> = default_startups();
+    }
+
     /// The log, on standard error.
     log: LogConfig {
         /// What is logged: a level (`error`, `warn`, `info`, `debug`, `trace`, `off`), also for single modules: `info,raftmq=debug`.
@@ -240,6 +248,12 @@ const fn seconds(number: u64) -> Duration {
 
 const fn millis(number: u64) -> Duration {
     Duration::from_millis(number)
+}
+
+fn default_startups() -> Vec<String> {
+    ["rmqtt-retainer", "rmqtt-shared-subscription"]
+        .map(str::to_owned)
+        .into()
 }
 
 /// Loopback (RFC 1122, RFC 4291), the private ranges (RFC 1918) and unique local addresses

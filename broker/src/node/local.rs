@@ -15,7 +15,7 @@ use raftmq_api::{
     machine,
     node::{
         AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, NodeReply,
-        PageBuilder,
+        PageBuilder, PluginCommand, PluginRow,
     },
 };
 use raftmq_mqtt::codec::QoS;
@@ -244,9 +244,9 @@ impl Node for LocalNode {
                 .map_err(NodeError::Refused)?
             {
                 Some(PublishOutcome::Kept) => Ok(()),
-                Some(PublishOutcome::Failed) => Err(NodeError::Failed(
-                    "the message could not be kept by all its owners".to_owned(),
-                )),
+                Some(PublishOutcome::Failed | PublishOutcome::NotRetained) => Err(
+                    NodeError::Failed("the message could not be kept by all its owners".to_owned()),
+                ),
                 None => Err(stopped()),
             }
         })
@@ -278,5 +278,17 @@ impl Node for LocalNode {
 
     fn metrics(&self) -> Answer<'_, Metrics> {
         Box::pin(async { Ok(self.engine.counters.metrics()) })
+    }
+
+    fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {
+        Box::pin(async { Ok(self.engine.plugins.rows().await) })
+    }
+
+    fn plugin_config(&self, plugin: String) -> Answer<'_, String> {
+        Box::pin(async move { self.engine.plugins.config(&plugin).await })
+    }
+
+    fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool> {
+        Box::pin(async move { self.engine.plugins.command(&plugin, command).await })
     }
 }

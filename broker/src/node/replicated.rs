@@ -29,7 +29,7 @@ pub(super) fn row(session: &Session, engine: &Engine, now_ms: u64) -> ClientRow 
         node_id: session.node.into(),
         client_id: session.client_id.to_string(),
         username: attributes.username.clone(),
-        superuser: false,
+        superuser: attributes.superuser,
         protocol_version: attributes.protocol_version,
         peer_address: attributes.peer_address.clone(),
         connected: session.connected,

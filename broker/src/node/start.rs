@@ -9,6 +9,7 @@ use crate::{
     engine::Engine,
     link::{self, Link, LinkService},
     observer::TableObserver,
+    plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
     settings::Settings,
     shard::{self, mailbox::Mailbox},
 };
@@ -21,7 +22,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
 };
 use tonic::transport::{Endpoint, Server, server::TcpIncoming};
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The files of plugins, or their names.
+    #[error("the plugins cannot start (plugins.dir, plugins.default_startups):\n  {0}")]
+    Plugins(String),
     /// A peer's address is of no use.
     #[error("cluster.peers: {0}")]
     Peer(String),
@@ -81,7 +85,9 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config) -> Result<Node, StartError> {
-        let ports = Ports::open(config).await?;
+        let (http_control, later_listeners) = HttpControl::new(&config.http);
+        let (plugins, extensions) = plugins(config, &http_control)?;
+        let ports = Ports::open(config, http_control.settings().address).await?;
         let addresses = ports.addresses;
         let (stopping, stopping_seen) = watch::channel(false);
         let (ended, ended_seen) = watch::channel(false);
@@ -119,9 +125,16 @@ impl Node {
             ended: ended_seen,
             proposals: Semaphore::new(config.cluster.proposal_queue),
             lives,
+            extensions,
+            plugins,
         });
         let shards = shard::start(&engine, ports.mqtt).map_err(StartError::Thread)?;
-        let servers = servers(config, &engine, ports.http, ports.rpc, phase_seen)?;
+        let http = Http {
+            listener: ports.http,
+            later: later_listeners,
+            control: http_control,
+        };
+        let servers = servers(config, &engine, http, ports.rpc, phase_seen)?;
         switches.phase.send_replace(Phase::Serving);
         let stop_timeout = config.node.stop_timeout;
         Ok(Node {
@@ -135,6 +148,29 @@ impl Node {
     }
 }
 
+/// What the HTTP API is served with.
+struct Http {
+    listener: TcpListener,
+    /// Listeners that take its place while the node runs.
+    later: mpsc::Receiver<TcpListener>,
+    control: Arc<HttpControl>,
+}
+
+fn plugins(
+    config: &Config,
+    http: &Arc<HttpControl>,
+) -> Result<(PluginHost, Arc<ExtensionsCell>), StartError> {
+    let deployment = Deployment {
+        dir: config.plugins.dir.clone(),
+        startups: config.plugins.default_startups.clone(),
+    };
+    let members = config.members();
+    let members: Vec<_> = members.iter().map(|member| member.to_string()).collect();
+    let all = plugin::all(&members, http.clone());
+    PluginHost::start(&deployment, all)
+        .map_err(|problems| StartError::Plugins(problems.join("\n  ")))
+}
+
 /// The open ports.
 struct Ports {
     /// One listener per shard, all on the same address.
@@ -145,7 +181,7 @@ struct Ports {
 }
 
 impl Ports {
-    async fn open(config: &Config) -> Result<Ports, StartError> {
+    async fn open(config: &Config, http: SocketAddr) -> Result<Ports, StartError> {
         let mqtt_error = |error| StartError::Listen {
             purpose: "MQTT",
             setting: "mqtt.addr",
@@ -158,11 +194,12 @@ impl Ports {
         for _ in 1..shard_count(config) {
             mqtt.push(shard::listen(mqtt_address).map_err(mqtt_error)?);
         }
-        let http = bind("the HTTP API", "http.addr", config.http.addr).await?;
+        let http_address = http;
+        let http = bind("the HTTP API", "http.addr", http).await?;
         let rpc = bind("the other nodes", "rpc.addr", config.rpc_listen_addr()).await?;
         let addresses = Addresses {
             mqtt: mqtt_address,
-            http: http.local_addr().unwrap_or(config.http.addr),
+            http: http.local_addr().unwrap_or(http_address),
             rpc: rpc.local_addr().unwrap_or(config.rpc.addr),
         };
         Ok(Ports {
@@ -280,7 +317,7 @@ fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Vec<Arc<Link>>, 
 fn servers(
     config: &Config,
     engine: &Arc<Engine>,
-    http: TcpListener,
+    http: Http,
     rpc: TcpListener,
     phase: watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
@@ -310,11 +347,16 @@ fn servers(
         engine.clone(),
         identity.clone(),
     )));
-    servers.push(tokio::spawn(http_server(
-        api(config, engine, identity, local, phase)?,
-        http,
-        engine.clone(),
-    )));
+    let api = api(
+        config,
+        &http.control.settings(),
+        engine,
+        identity,
+        local,
+        phase,
+    )?;
+    http.control.runs(api.clone());
+    servers.push(tokio::spawn(http_server(api, http, engine.clone())));
     for link in &engine.links {
         servers.push(tokio::spawn(link::run(engine.clone(), link.clone())));
     }
@@ -350,16 +392,17 @@ async fn learn_cluster_id(engine: Arc<Engine>, identity: Arc<Identity>) {
     }
 }
 
-async fn http_server(api: Api, listener: TcpListener, engine: Arc<Engine>) {
+async fn http_server(api: Api, http: Http, engine: Arc<Engine>) {
     let mut ended = engine.ended.clone();
     let shutdown = async move {
         let _ = ended.wait_for(|end| *end).await;
     };
-    raftmq_api::serve(listener, api, shutdown).await;
+    raftmq_api::serve(http.listener, http.later, api, shutdown).await;
 }
 
 fn api(
     config: &Config,
+    http: &HttpSettings,
     engine: &Arc<Engine>,
     identity: Arc<Identity>,
     local: Arc<dyn raftmq_api::Node>,
@@ -372,12 +415,8 @@ fn api(
     });
     let parts = ApiParts {
         config: ApiConfig {
-            http_bearer_token: config
-                .http
-                .bearer_token
-                .as_ref()
-                .map(|token| token.expose().to_owned()),
-            max_row_limit: u32::try_from(config.http.max_row_limit).unwrap_or(u32::MAX),
+            http_bearer_token: http.token.clone(),
+            max_row_limit: u32::try_from(http.max_row_limit).unwrap_or(u32::MAX),
             peer_timeout: timeout,
             ..ApiConfig::default()
         },

@@ -55,6 +55,8 @@ pub struct GroupMember {
 /// A share group with a matching filter: one of its members gets the publication.
 #[derive(Debug, Default)]
 pub struct ShareGroup {
+    /// Share name.
+    pub share: Box<str>,
     /// The members to choose from: those that are connected, or all if none is.
     pub members: Vec<GroupMember>,
 }
@@ -144,7 +146,7 @@ impl table::Visitor for Collector {
         }
     }
 
-    fn group(&mut self, _share: &str, members: &mut dyn Iterator<Item = ShareMember<'_>>) {
+    fn group(&mut self, share: &str, members: &mut dyn Iterator<Item = ShareMember<'_>>) {
         if self.shard.is_none() {
             return;
         }
@@ -168,7 +170,10 @@ impl table::Visitor for Collector {
         };
         let members: Vec<_> = chosen.into_iter().map(|(_, member)| member).collect();
         if !members.is_empty() {
-            self.found.groups.push(ShareGroup { members });
+            self.found.groups.push(ShareGroup {
+                share: share.into(),
+                members,
+            });
         }
     }
 }

@@ -10,6 +10,8 @@ use super::{
     connection::{Connection, ConnectionId},
     drive,
     handshake::{Adopted, send_refusal},
+    permission::ClientIdentity,
+    screening::{self, Refusal},
     shard_of,
     slots::{Slot, SlotKey},
     transfer,
@@ -19,7 +21,6 @@ use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{ConnAck, ConnAckProperties, Disconnect, PACKET_SIZE_MAX, QoS, ReasonCode, Version},
     session::Session,
-    topic,
 };
 use raftmq_proto::v1;
 use raftmq_store::table::{Outcome, Previous};
@@ -54,21 +55,6 @@ struct Won {
     previous: Option<Previous>,
 }
 
-/// Why a CONNECT is refused.
-struct Refusal {
-    reason: ReasonCode,
-    why: String,
-}
-
-impl Refusal {
-    fn new(reason: ReasonCode, why: impl Into<String>) -> Refusal {
-        Refusal {
-            reason,
-            why: why.into(),
-        }
-    }
-}
-
 /// Runs the claim and establishes the connection, or refuses it.
 pub(super) async fn admit(
     shard: ShardRef,
@@ -87,7 +73,7 @@ pub(super) async fn admit(
         let _gauge = engine.gauges.handshaking_active();
         claim(&shard, &stream, &request, peer).await
     };
-    let (key, won) = match won {
+    let (key, won, identity) = match won {
         Ok(won) => won,
         Err(refusal) => {
             count_refusal(&shard, refusal.reason);
@@ -97,11 +83,13 @@ pub(super) async fn admit(
         }
     };
     let stream = Rc::new(stream);
-    let established = shard
-        .borrow_mut()
-        .establish(key, &request, &won, stream.clone(), rest);
+    let established =
+        shard
+            .borrow_mut()
+            .establish(key, &request, &won, stream.clone(), rest, identity);
     match established {
         Some(id) => {
+            shard.borrow_mut().auto_subscribe(key, id);
             tokio::task::spawn_local(drive::drive(shard, key, id, stream, ticket));
         }
         None => say_taken_over(&stream, &request).await,
@@ -127,16 +115,17 @@ async fn claim(
     stream: &TcpStream,
     request: &ConnectRequest,
     peer: SocketAddr,
-) -> Result<(SlotKey, Won), Refusal> {
+) -> Result<(SlotKey, Won, ClientIdentity), Refusal> {
     let engine = shard.borrow().engine.clone();
-    check(shard, request)?;
+    let identity = screening::screen(shard, request, peer).await?;
     if !engine.lease.is_held() {
         return Err(Refusal::new(
             ReasonCode::ServerUnavailable,
             "this node does not serve now",
         ));
     }
-    let op = claim_op(request, &engine.settings, engine.node_id, stream, peer);
+    let mut op = claim_op(request, &engine.settings, engine.node_id, stream, peer);
+    set_superuser(&mut op, identity.superuser);
     let key = shard.borrow_mut().begin_claim(&request.client_id);
     let outcome = engine.propose(op).await;
     let won = match outcome {
@@ -174,63 +163,7 @@ async fn claim(
         won.previous.as_ref(),
     )
     .await;
-    Ok((key, won))
-}
-
-fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
-    let shard = shard.borrow();
-    let settings = &shard.engine.settings;
-    if shard.stopping {
-        return Err(Refusal::new(
-            ReasonCode::ServerUnavailable,
-            "this node stops",
-        ));
-    }
-    if request.is_assigned && request.version != Version::V5 && !request.clean_start {
-        let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";
-        return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
-    }
-    if request.authentication_method.is_some() {
-        let why = "extended authentication is not offered [MQTT-4.12.0-1]";
-        return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, why));
-    }
-    shard.counters.add(Metric::ClientAuthenticate, 1);
-    if request.user_name.is_none() {
-        if !settings.allow_anonymous {
-            shard.counters.add(Metric::ClientAuthAnonymousError, 1);
-            return Err(Refusal::new(
-                ReasonCode::NotAuthorized,
-                "anonymous clients are not let in",
-            ));
-        }
-        shard.counters.add(Metric::ClientAuthAnonymous, 1);
-    }
-    check_will(request, settings)
-}
-
-fn check_will(request: &ConnectRequest, settings: &Settings) -> Result<(), Refusal> {
-    let Some(message) = request.will.as_ref().and_then(|w| w.message.as_ref()) else {
-        return Ok(());
-    };
-    if topic::validate_name(&message.topic).is_err() || !settings.allows_levels(&message.topic) {
-        return Err(Refusal::new(
-            ReasonCode::TopicNameInvalid,
-            "the will topic is not a topic name",
-        ));
-    }
-    if request.will_qos > settings.max_qos {
-        return Err(Refusal::new(
-            ReasonCode::QosNotSupported,
-            "the will's QoS is above mqtt.max_qos [MQTT-3.2.2-12]",
-        ));
-    }
-    if message.retain && !settings.retain_available {
-        return Err(Refusal::new(
-            ReasonCode::RetainNotSupported,
-            "retained wills are not offered [MQTT-3.2.2-13]",
-        ));
-    }
-    Ok(())
+    Ok((key, won, identity))
 }
 
 fn claim_op(
@@ -252,6 +185,7 @@ fn claim_op(
         local_address,
         keep_alive_seconds: u32::from(settings.keep_alive_seconds(request.keep_alive_seconds)),
         connected_at_ms: now_ms,
+        superuser: false,
     };
     let claim = v1::ClaimSession {
         client_id: request.client_id.clone(),
@@ -264,6 +198,14 @@ fn claim_op(
     };
     v1::Op {
         kind: Some(v1::op::Kind::ClaimSession(claim)),
+    }
+}
+
+fn set_superuser(op: &mut v1::Op, superuser: bool) {
+    if let Some(v1::op::Kind::ClaimSession(claim)) = &mut op.kind
+        && let Some(attributes) = &mut claim.attributes
+    {
+        attributes.superuser = superuser;
     }
 }
 
@@ -329,8 +271,9 @@ impl Shard {
         won: &Won,
         stream: Rc<TcpStream>,
         rest: Vec<u8>,
+        identity: ClientIdentity,
     ) -> Option<ConnectionId> {
-        self.clock.tick();
+        self.begin_turn();
         let engine = self.engine.clone();
         let settings = &engine.settings;
         let slot = self.slots.get_mut(key)?;
@@ -355,14 +298,19 @@ impl Shard {
         self.count_connected(won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
-        let mut connection = Box::new(self.connection(id, request, stream, rest));
-        connack(request, won.session_present, settings)
-            .encode(
-                request.version,
-                connection.max_packet_size,
-                &mut connection.out,
-            )
-            .ok();
+        let mut connection = Box::new(self.connection(id, request, stream, rest, identity));
+        connack(
+            request,
+            won.session_present,
+            settings,
+            self.retain_available(),
+        )
+        .encode(
+            request.version,
+            connection.max_packet_size,
+            &mut connection.out,
+        )
+        .ok();
         self.slots.connect(key, connection);
         self.resume_deliveries(key);
         self.mark_dirty(key);
@@ -398,6 +346,7 @@ impl Shard {
         request: &ConnectRequest,
         stream: Rc<TcpStream>,
         rest: Vec<u8>,
+        identity: ClientIdentity,
     ) -> Connection {
         let settings = &self.engine.settings;
         Connection {
@@ -405,6 +354,7 @@ impl Shard {
             stream,
             waker: None,
             version: request.version,
+            identity: Box::new(identity),
             window: request.receive_maximum.min(settings.max_inflight),
             max_packet_size: request.maximum_packet_size.min(PACKET_SIZE_MAX),
             congested_bytes: settings.out_buffer_bytes,
@@ -425,6 +375,7 @@ fn connack<'a>(
     request: &'a ConnectRequest,
     session_present: bool,
     settings: &Settings,
+    retain_available: bool,
 ) -> ConnAck<'a> {
     let expiry = settings.session_expiry_seconds(request);
     let keep_alive = settings.keep_alive_seconds(request.keep_alive_seconds);
@@ -432,7 +383,7 @@ fn connack<'a>(
         session_expiry_interval: (request.session_expiry_seconds != Some(expiry)).then_some(expiry),
         receive_maximum: NonZeroU16::new(settings.max_inflight),
         maximum_qos: (settings.max_qos < QoS::ExactlyOnce).then_some(settings.max_qos),
-        retain_available: (!settings.retain_available).then_some(false),
+        retain_available: (!retain_available).then_some(false),
         maximum_packet_size: NonZeroU32::new(settings.max_packet_size),
         assigned_client_identifier: request.is_assigned.then_some(&*request.client_id),
         server_keep_alive: (keep_alive != request.keep_alive_seconds).then_some(keep_alive),

@@ -1,5 +1,6 @@
 //! One client's connection: its socket, what waits to be sent, and what the client can take.
 
+use super::permission::ClientIdentity;
 use raftmq_mqtt::{codec::Version, session::Wire};
 use std::{rc::Rc, task::Waker};
 use tokio::net::TcpStream;
@@ -15,6 +16,8 @@ pub(crate) struct Connection {
     /// Wakes the task that reads from the socket.
     pub waker: Option<Waker>,
     pub version: Version,
+    /// Who the client is.
+    pub identity: Box<ClientIdentity>,
     /// Deliveries with QoS 1 and 2 at a time.
     pub window: u16,
     pub max_packet_size: u32,

@@ -19,6 +19,8 @@ pub enum PublishOutcome {
     Kept,
     /// Some owner could not keep it.
     Failed,
+    /// It was to be retained, and may not be: nothing was done.
+    NotRetained,
 }
 
 /// Who is told when a publish is kept.

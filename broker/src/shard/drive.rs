@@ -61,7 +61,7 @@ impl Shard {
         stream: &TcpStream,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        self.clock.tick();
+        self.begin_turn();
         let Some(connection) = self.connection_of(key, id) else {
             return Poll::Ready(());
         };

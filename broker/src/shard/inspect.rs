@@ -134,7 +134,7 @@ pub(crate) async fn unsubscribe(
             .slots
             .get(key)
             .ok_or(SubscribeRefusal::UnknownClient)?;
-        let filters = vec![subscribe::unsubscription(&filter)];
+        let filters = vec![shard.unsubscription(key, &filter)];
         (
             subscribe::unsubscribe_op(&slot.client_id, slot.epoch, filters),
             shard.engine.clone(),

@@ -101,7 +101,7 @@ pub(super) async fn receive(shard: ShardRef, mailbox: Arc<Mailbox>) {
             }
         })
         .await;
-        shard.borrow_mut().clock.tick();
+        shard.borrow_mut().begin_turn();
         for mail in batch.drain(..) {
             if let Mail::Publications { frames, .. } = &mail {
                 mailbox

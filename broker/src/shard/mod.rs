@@ -11,15 +11,17 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`accept`], [`handshake`], [`admit`] | from a socket to an owned session |
+//! | [`accept`], [`handshake`], [`screening`], [`admit`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
-//! | [`subscribe`] | SUBSCRIBE and UNSUBSCRIBE |
+//! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
+//! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
 mod admit;
+mod auto_subscribe;
 mod connection;
 mod deferred;
 mod deliver;
@@ -31,14 +33,16 @@ mod handshake;
 mod inspect;
 pub mod mailbox;
 mod packets;
+mod permission;
 mod publish;
 mod runtime;
+mod screening;
 mod slots;
 mod subscribe;
 mod sweep;
 mod transfer;
 
-use crate::{counting::ShardCounters, engine::Engine, router::TopicCache};
+use crate::{counting::ShardCounters, engine::Engine, plugin::ExtensionsView, router::TopicCache};
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
 use slots::{SlotKey, Slots};
@@ -94,6 +98,7 @@ pub struct Shard {
     counters: Arc<ShardCounters>,
     slots: Slots,
     cache: TopicCache<publish::Route>,
+    extensions: ExtensionsView,
     /// States of sessions that moved to another node, until that node asks for them.
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
     deferred: deferred::DeferredPublishes,
@@ -167,6 +172,7 @@ impl Shard {
             id,
             counters: engine.counters.shard(id),
             cache: TopicCache::new(engine.store.table().clone()),
+            extensions: ExtensionsView::new(engine.extensions.clone()),
             me: Weak::new(),
             output: flush::Output::new(&engine),
             deferred: deferred::DeferredPublishes::new(engine.links.len()),
@@ -182,5 +188,11 @@ impl Shard {
             stopping: false,
             engine,
         }
+    }
+
+    /// What a turn of the loop begins with.
+    fn begin_turn(&mut self) {
+        self.clock.tick();
+        self.extensions.refresh();
     }
 }

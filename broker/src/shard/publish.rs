@@ -3,9 +3,10 @@
 use super::{
     Shard,
     deferred::{Owner, Part},
+    permission::Admission,
     slots::SlotKey,
 };
-use crate::router::{Destinations, GroupMember, ShareGroup};
+use crate::router::{Destinations, GroupMember};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{Publish, QoS, ReasonCode, Version},
@@ -47,10 +48,9 @@ impl Route {
             && self.others.groups.is_empty()
     }
 
-    /// The member whose turn it is: one after the other.
-    fn choose<'g>(&self, group: &'g ShareGroup) -> Option<&'g GroupMember> {
-        let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        group.members.get(turn % group.members.len().max(1))
+    /// Counts the choices of a group's member.
+    fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -61,6 +61,11 @@ impl Shard {
         key: SlotKey,
         publish: &Publish<'_>,
     ) -> Result<(), ReasonCode> {
+        let topic = self.rewritten_name(key, publish.topic);
+        let publish = &Publish {
+            topic: &topic,
+            ..*publish
+        };
         let route = match self.cached_route(publish.topic) {
             Some(route) => route,
             None => self.first_route(publish.topic)?,
@@ -96,6 +101,11 @@ impl Shard {
                 }
             }
         }
+        let retain = match self.admit_publish(key, publish) {
+            Admission::Accepted => publish.retain,
+            Admission::WithoutRetaining => false,
+            Admission::Refused(reason) => return self.refuse_publish(key, publish, reason),
+        };
         let mut collected = Vec::new();
         let publication = Publication {
             topic: publish.topic,
@@ -108,7 +118,7 @@ impl Shard {
                 }
             },
             qos: publish.qos,
-            retain: publish.retain,
+            retain,
             expiry: self.expiry(publish.properties.message_expiry_interval()),
             origin: Origin::Client,
             publisher: &client_id,
@@ -140,7 +150,7 @@ impl Shard {
         if publish.qos > settings.max_qos {
             return Err(ReasonCode::QosNotSupported);
         }
-        if publish.retain && !settings.retain_available {
+        if publish.retain && !self.retain_available() {
             return Err(ReasonCode::RetainNotSupported);
         }
         // No alias was ever granted: our Topic Alias Maximum is 0 [MQTT-3.2.2-17].
@@ -174,7 +184,9 @@ impl Shard {
             self.stage_for_link(*link, publication, waiting);
         }
         for group in &route.others.groups {
-            if let Some(member) = route.choose(group) {
+            let (publisher, topic) = (publication.publisher, publication.topic);
+            let member = self.chosen_member(group, route.next_turn(), publisher, topic);
+            if let Some(member) = member {
                 self.publish_to_member(publication, member, waiting);
             }
         }
@@ -229,7 +241,14 @@ impl Shard {
         if let Some(waiting) = waiting {
             self.deferred.add_part(waiting);
         }
-        let op = set_retained(publication, self.clock.unix_ms());
+        let mut kept = *publication;
+        let own = kept.expiry.map(|expiry| expiry.seconds);
+        let received_at_ms = self.clock.unix_ms();
+        kept.expiry = self.retained_expiry_seconds(own).map(|seconds| Expiry {
+            seconds,
+            received_at_ms,
+        });
+        let op = set_retained(&kept, received_at_ms);
         let (engine, me) = (self.engine.clone(), self.me.clone());
         tokio::task::spawn_local(async move {
             let outcome = engine.propose(op).await;
@@ -292,6 +311,10 @@ impl Shard {
         let Ok((publication, _)) = Publication::parse(frame) else {
             return;
         };
+        if publication.retain && !self.may_retain(publication.topic, publication.payload.len()) {
+            let _ = answer.send(super::PublishOutcome::NotRetained);
+            return;
+        }
         let route = self.route(publication.topic);
         self.publish(&publication, &route, None, Owner::Admin(answer));
     }

@@ -16,20 +16,20 @@ use raftmq_store::table::Outcome;
 use std::sync::Arc;
 
 /// One topic filter of a request, checked.
-struct Entry {
+pub(super) struct Entry {
     /// What goes to the table; `Err`: refused with this reason.
-    subscription: Result<v1::Subscription, ReasonCode>,
-    options: SubscriptionOptions,
+    pub subscription: Result<v1::Subscription, ReasonCode>,
+    pub options: SubscriptionOptions,
 }
 
 /// A SUBSCRIBE under way.
-struct Request {
-    key: SlotKey,
-    connection: ConnectionId,
-    version: Version,
-    packet_id: PacketId,
-    entries: Vec<Entry>,
-    identifier: Option<SubscriptionIdentifier>,
+pub(super) struct Request {
+    pub key: SlotKey,
+    pub connection: ConnectionId,
+    pub version: Version,
+    pub packet_id: PacketId,
+    pub entries: Vec<Entry>,
+    pub identifier: Option<SubscriptionIdentifier>,
 }
 
 impl Shard {
@@ -46,7 +46,7 @@ impl Shard {
         let entries: Vec<_> = subscribe
             .filters
             .iter()
-            .map(|wanted| self.entry(&client_id, wanted.filter, wanted.options, identifier))
+            .map(|wanted| self.entry(key, &client_id, wanted.filter, wanted.options, identifier))
             .collect();
         self.counters
             .add(Metric::ClientSubscribe, entries.len() as u64);
@@ -99,6 +99,7 @@ impl Shard {
     /// Checks one topic filter and what it asks for.
     fn entry(
         &self,
+        key: SlotKey,
         client_id: &str,
         filter: &str,
         options: SubscriptionOptions,
@@ -106,14 +107,18 @@ impl Shard {
     ) -> Entry {
         let mut granted = options;
         granted.qos = options.qos.min(self.engine.settings.max_qos);
-        let subscription =
-            self.checked(client_id, filter)
-                .map(|(share, filter)| v1::Subscription {
-                    filter: filter.to_owned(),
-                    share: share.to_owned(),
-                    options: u32::from(granted.byte()),
-                    id: identifier.map_or(0, |id| id.get()),
-                });
+        let subscription = self.checked(client_id, filter).and_then(|(share, filter)| {
+            let filter = self.rewritten_filter(key, filter);
+            if !self.may_subscribe(key, &filter) {
+                return Err(ReasonCode::NotAuthorized);
+            }
+            Ok(v1::Subscription {
+                filter: filter.into_owned(),
+                share: share.to_owned(),
+                options: u32::from(granted.byte()),
+                id: identifier.map_or(0, |id| id.get()),
+            })
+        });
         Entry {
             subscription,
             options: granted,
@@ -193,7 +198,7 @@ impl Shard {
 
     /// Retained messages for each new subscription (§3.3.1.3): never for shared ones, and as Retain
     /// Handling says.
-    fn send_retained(&mut self, request: &Request, existed: &[bool]) {
+    pub(super) fn send_retained(&mut self, request: &Request, existed: &[bool]) {
         let mut existed = existed.iter();
         let ids: Vec<_> = request.identifier.into_iter().collect();
         for entry in &request.entries {
@@ -237,7 +242,11 @@ impl Shard {
         };
         let (version, connection, packet_id) =
             (connection.version, connection.id, unsubscribe.packet_id);
-        let subscriptions: Vec<_> = unsubscribe.filters.iter().map(unsubscription).collect();
+        let subscriptions: Vec<_> = unsubscribe
+            .filters
+            .iter()
+            .map(|filter| self.unsubscription(key, filter))
+            .collect();
         self.counters
             .add(Metric::ClientUnsubscribe, subscriptions.len() as u64);
         let op = unsubscribe_op(&slot.client_id, slot.epoch, subscriptions);
@@ -265,6 +274,20 @@ impl Shard {
             }
         });
         Next::More
+    }
+
+    /// A filter to be removed. An invalid one is nowhere in the table, which says so.
+    pub(super) fn unsubscription(&self, key: SlotKey, filter: &str) -> v1::Subscription {
+        let (share, filter) = match topic::SharedFilter::parse(filter) {
+            Ok(parsed) => (parsed.share.unwrap_or_default(), parsed.filter),
+            Err(_) => ("", filter),
+        };
+        v1::Subscription {
+            filter: self.rewritten_filter(key, filter).into_owned(),
+            share: share.to_owned(),
+            options: 0,
+            id: 0,
+        }
     }
 
     fn unsubscribed(
@@ -314,7 +337,7 @@ impl Shard {
         };
         let entries: Vec<_> = filters
             .iter()
-            .map(|filter| self.entry(&slot.client_id, filter, options, None))
+            .map(|filter| self.entry(key, &slot.client_id, filter, options, None))
             .collect();
         let granted = entries
             .iter()
@@ -340,7 +363,12 @@ impl Shard {
 }
 
 /// `None`: no entry is to be proposed.
-fn subscribe_op(client_id: &str, epoch: u64, entries: &[Entry], now_ms: u64) -> Option<v1::Op> {
+pub(super) fn subscribe_op(
+    client_id: &str,
+    epoch: u64,
+    entries: &[Entry],
+    now_ms: u64,
+) -> Option<v1::Op> {
     let subscriptions: Vec<_> = entries
         .iter()
         .filter_map(|entry| entry.subscription.as_ref().ok().cloned())
@@ -372,20 +400,6 @@ pub(super) fn unsubscribe_op(
     };
     v1::Op {
         kind: Some(v1::op::Kind::Unsubscribe(unsubscribe)),
-    }
-}
-
-/// A filter to be removed. An invalid one is nowhere in the table, which says so.
-pub(super) fn unsubscription(filter: &str) -> v1::Subscription {
-    let (share, filter) = match topic::SharedFilter::parse(filter) {
-        Ok(parsed) => (parsed.share.unwrap_or_default(), parsed.filter),
-        Err(_) => ("", filter),
-    };
-    v1::Subscription {
-        filter: filter.to_owned(),
-        share: share.to_owned(),
-        options: 0,
-        id: 0,
     }
 }
 

@@ -68,6 +68,7 @@ impl Shard {
 
     fn check_connections(&mut self) {
         let now = self.clock.seconds();
+        let wall = std::time::SystemTime::now();
         for key in self.connected_keys() {
             let Some(connection) = self
                 .slots
@@ -81,6 +82,11 @@ impl Shard {
             }
             if connection.out.is_empty() && connection.out.capacity() > 0 {
                 connection.out = Vec::new();
+            }
+            if connection.identity.is_over(wall) {
+                let why = "the time for which the client was let in is over";
+                self.close(key, ReasonCode::NotAuthorized, why);
+                continue;
             }
             let silence_max = connection.silence_seconds_max;
             let silence = now - connection.heard_at;

@@ -11,12 +11,14 @@
 mod error;
 mod matching;
 mod node;
+mod relation;
 mod shared;
 mod tree;
 mod validate;
 
 pub use error::TopicError;
 pub use matching::matches;
+pub use relation::{covers, overlaps};
 pub use shared::{SharedFilter, validate_share_name};
 pub use tree::{FilterTree, NameTree};
 pub use validate::{LEVELS_MAX, TOPIC_BYTES_MAX, validate_filter, validate_name};

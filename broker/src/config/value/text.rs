@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::address::read_list;
 use super::{Input, Value, quoted};
 use crate::config::origin::Problem;
 use crate::config::settings::Range;
@@ -43,6 +44,24 @@ impl Value for Option<String> {
 
     fn range_unit(&self) -> &'static str {
         " bytes"
+    }
+}
+
+impl Value for Vec<String> {
+    fn read(&mut self, input: &Input, range: Option<Range>) -> Result<(), Vec<Problem>> {
+        *self = read_list(input, "names", |name| {
+            plain_text(name, range).map(str::to_owned)
+        })?;
+        Ok(())
+    }
+
+    fn show(&self) -> Option<String> {
+        let names: Vec<_> = self.iter().map(|name| quoted(name)).collect();
+        Some(format!("[{}]", names.join(", ")))
+    }
+
+    fn kind(&self) -> String {
+        "list of names".to_owned()
     }
 }
 

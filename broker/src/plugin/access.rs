@@ -1,0 +1,290 @@
+//! Access rules: the first rule that speaks of a client, an action and a topic decides.
+//!
+//! A PUBLISH names one topic. A SUBSCRIBE asks for all topics that its filter can match, so it is judged
+//! by them: an allowing rule has to cover the whole filter, a denying one needs only to overlap with it.
+//! Else `+/#` would be a way around a rule that protects `secret/#`.
+
+use ipnet::IpNet;
+use raftmq_mqtt::topic;
+use std::net::IpAddr;
+
+/// What a client wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access<'a> {
+    /// To this topic name.
+    Publish(&'a str),
+    /// To this topic filter, without `$share/<group>/`.
+    Subscribe(&'a str),
+}
+
+/// Who wants it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who<'a> {
+    pub client_id: &'a str,
+    /// User name; absent: none given.
+    pub user_name: Option<&'a str>,
+    pub ip: IpAddr,
+}
+
+/// What the rules say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed,
+    Denied,
+    /// No rule speaks of it.
+    Silent,
+}
+
+/// A list of rules, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AccessRules {
+    pub rules: Vec<Rule>,
+    /// Whether a client whose PUBLISH is denied is disconnected; else it is told, where its version of
+    /// MQTT has words for that.
+    pub disconnects_publishers: bool,
+}
+
+/// One rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub permission: Permission,
+    pub subject: Subject,
+    pub action: Action,
+    /// Empty: every topic.
+    pub topics: Vec<TopicPattern>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    Allow,
+    Deny,
+}
+
+/// Whom a rule speaks of: all given conditions hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub user_name: Option<String>,
+    pub client_id: Option<String>,
+    pub network: Option<IpNet>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Publish,
+    Subscribe,
+    Both,
+}
+
+/// Topics of a rule; `%c` in them stands for the client identifier, `%u` for the user name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TopicPattern {
+    /// Names that the filter matches.
+    Filter(String),
+    /// Exactly this name or filter, wildcards included.
+    Equal(String),
+}
+
+impl AccessRules {
+    /// What the first rule that applies says.
+    pub fn verdict(&self, who: &Who<'_>, access: Access<'_>) -> Verdict {
+        let applies = |rule: &&Rule| rule.applies(who, access);
+        match self.rules.iter().find(applies).map(|rule| rule.permission) {
+            Some(Permission::Allow) => Verdict::Allowed,
+            Some(Permission::Deny) => Verdict::Denied,
+            None => Verdict::Silent,
+        }
+    }
+}
+
+impl Rule {
+    fn applies(&self, who: &Who<'_>, access: Access<'_>) -> bool {
+        let of_this_action = match access {
+            Access::Publish(_) => self.action != Action::Subscribe,
+            Access::Subscribe(_) => self.action != Action::Publish,
+        };
+        of_this_action
+            && self.subject.is(who)
+            && (self.topics.is_empty()
+                || self.topics.iter().any(|t| self.speaks_of(t, who, access)))
+    }
+
+    fn speaks_of(&self, pattern: &TopicPattern, who: &Who<'_>, access: Access<'_>) -> bool {
+        let (Access::Publish(topic) | Access::Subscribe(topic)) = access;
+        let filter = match pattern {
+            TopicPattern::Equal(text) => {
+                return placed(text, who).is_some_and(|text| text == topic);
+            }
+            TopicPattern::Filter(text) => placed(text, who),
+        };
+        // A placeholder without a value speaks of nothing; but what is denied stays denied.
+        let Some(filter) = filter else {
+            return false;
+        };
+        match (access, self.permission) {
+            (Access::Publish(name), _) => topic::matches(&filter, name),
+            (Access::Subscribe(asked), Permission::Allow) => topic::covers(&filter, asked),
+            (Access::Subscribe(asked), Permission::Deny) => topic::overlaps(&filter, asked),
+        }
+    }
+}
+
+impl Subject {
+    fn is(&self, who: &Who<'_>) -> bool {
+        let user = self.user_name.as_deref();
+        let client = self.client_id.as_deref();
+        let ip = who.ip.to_canonical();
+        user.is_none_or(|user| who.user_name == Some(user))
+            && client.is_none_or(|client| who.client_id == client)
+            && self.network.is_none_or(|network| network.contains(&ip))
+    }
+}
+
+/// The pattern with its placeholders filled in. `None`: a value is missing, or would add levels or
+/// wildcards and with them reach further than the rule means.
+fn placed<'t>(text: &'t str, who: &Who<'_>) -> Option<std::borrow::Cow<'t, str>> {
+    if !text.contains('%') {
+        return Some(text.into());
+    }
+    let harmless = |value: &&str| !value.is_empty() && !value.contains(['/', '+', '#']);
+    let mut filled = text.to_owned();
+    for (placeholder, value) in [("%c", Some(who.client_id)), ("%u", who.user_name)] {
+        if filled.contains(placeholder) {
+            filled = filled.replace(placeholder, value.filter(harmless)?);
+        }
+    }
+    Some(filled.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn who<'a>(client_id: &'a str, user_name: Option<&'a str>) -> Who<'a> {
+        Who {
+            client_id,
+            user_name,
+            ip: Ipv4Addr::new(10, 0, 0, 7).into(),
+        }
+    }
+
+    fn rule(permission: Permission, subject: Subject, action: Action, filter: &str) -> Rule {
+        Rule {
+            permission,
+            subject,
+            action,
+            topics: vec![TopicPattern::Filter(filter.into())],
+        }
+    }
+
+    fn rules(rules: Vec<Rule>) -> AccessRules {
+        AccessRules {
+            rules,
+            disconnects_publishers: false,
+        }
+    }
+
+    fn all() -> Subject {
+        Subject::default()
+    }
+
+    #[test]
+    fn the_first_rule_that_applies_decides() {
+        let rules = rules(vec![
+            rule(Permission::Deny, all(), Action::Publish, "a/b"),
+            rule(Permission::Allow, all(), Action::Both, "a/#"),
+        ]);
+        let c = who("c", None);
+        assert_eq!(rules.verdict(&c, Access::Publish("a/b")), Verdict::Denied);
+        assert_eq!(rules.verdict(&c, Access::Publish("a/c")), Verdict::Allowed);
+        assert_eq!(rules.verdict(&c, Access::Publish("b")), Verdict::Silent);
+        assert_eq!(
+            rules.verdict(&c, Access::Subscribe("a/b")),
+            Verdict::Allowed
+        );
+    }
+
+    #[test]
+    fn no_filter_is_a_way_around_a_denying_rule() {
+        let rules = rules(vec![
+            rule(Permission::Deny, all(), Action::Subscribe, "secret/#"),
+            rule(Permission::Allow, all(), Action::Subscribe, "#"),
+        ]);
+        for filter in ["secret/#", "#", "+/x", "secret/+", "secret"] {
+            let verdict = rules.verdict(&who("c", None), Access::Subscribe(filter));
+            assert_eq!(verdict, Verdict::Denied, "{filter}");
+        }
+        let verdict = rules.verdict(&who("c", None), Access::Subscribe("open/#"));
+        assert_eq!(verdict, Verdict::Allowed);
+    }
+
+    #[test]
+    fn an_allowing_rule_grants_no_more_than_it_covers() {
+        let rules = rules(vec![rule(
+            Permission::Allow,
+            all(),
+            Action::Subscribe,
+            "a/+",
+        )]);
+        let c = who("c", None);
+        assert_eq!(
+            rules.verdict(&c, Access::Subscribe("a/+")),
+            Verdict::Allowed
+        );
+        assert_eq!(rules.verdict(&c, Access::Subscribe("a/#")), Verdict::Silent);
+        assert_eq!(rules.verdict(&c, Access::Subscribe("#")), Verdict::Silent);
+    }
+
+    #[test]
+    fn placeholders_stand_for_the_client_and_never_for_more() {
+        let rules = rules(vec![
+            rule(Permission::Allow, all(), Action::Both, "of/%u/%c/#"),
+            rule(Permission::Deny, all(), Action::Both, "#"),
+        ]);
+        for (client, user, expected) in [
+            ("c", Some("u"), Verdict::Allowed),
+            ("c", None, Verdict::Denied),
+            ("+", Some("u"), Verdict::Denied),
+            ("c", Some("x/y"), Verdict::Denied),
+        ] {
+            let verdict = rules.verdict(&who(client, user), Access::Publish("of/u/c/t"));
+            assert_eq!(verdict, expected, "{client} {user:?}");
+        }
+    }
+
+    #[test]
+    fn all_conditions_of_a_subject_hold() {
+        let subject = Subject {
+            user_name: Some("u".into()),
+            client_id: None,
+            network: Some("10.0.0.0/24".parse().expect("a network")),
+        };
+        let rules = rules(vec![rule(Permission::Allow, subject, Action::Both, "#")]);
+        let publish = Access::Publish("t");
+        assert_eq!(
+            rules.verdict(&who("c", Some("u")), publish),
+            Verdict::Allowed
+        );
+        assert_eq!(
+            rules.verdict(&who("c", Some("v")), publish),
+            Verdict::Silent
+        );
+        let elsewhere = Who {
+            ip: Ipv4Addr::new(10, 0, 1, 7).into(),
+            ..who("c", Some("u"))
+        };
+        assert_eq!(rules.verdict(&elsewhere, publish), Verdict::Silent);
+    }
+
+    #[test]
+    fn an_equal_pattern_means_the_text_itself() {
+        let equal = Rule {
+            topics: vec![TopicPattern::Equal("#".into())],
+            ..rule(Permission::Deny, all(), Action::Subscribe, "")
+        };
+        let rules = rules(vec![equal]);
+        let c = who("c", None);
+        assert_eq!(rules.verdict(&c, Access::Subscribe("#")), Verdict::Denied);
+        assert_eq!(rules.verdict(&c, Access::Subscribe("a/#")), Verdict::Silent);
+    }
+}

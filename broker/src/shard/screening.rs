@@ -1,0 +1,175 @@
+//! Whether a CONNECT is let in at all: the rules of the standard, the plugins that know clients, and what
+//! its will may do. Nothing has been claimed yet.
+
+use super::{ShardRef, permission::ClientIdentity};
+use crate::{
+    connect::ConnectRequest,
+    plugin::{self, Credentials, Decision, Denial, Grant},
+    settings::Settings,
+};
+use raftmq_api::counters::Metric;
+use raftmq_mqtt::{
+    codec::{ReasonCode, Version},
+    topic,
+};
+use std::net::SocketAddr;
+
+/// Why a CONNECT is refused.
+pub(super) struct Refusal {
+    pub reason: ReasonCode,
+    pub why: String,
+}
+
+impl Refusal {
+    pub fn new(reason: ReasonCode, why: impl Into<String>) -> Refusal {
+        Refusal {
+            reason,
+            why: why.into(),
+        }
+    }
+}
+
+/// Who the client is, when it is let in.
+pub(super) async fn screen(
+    shard: &ShardRef,
+    request: &ConnectRequest,
+    peer: SocketAddr,
+) -> Result<ClientIdentity, Refusal> {
+    check(shard, request)?;
+    let grant = authenticate(shard, request, peer).await?;
+    let identity = ClientIdentity::new(request.user_name.as_deref(), peer.ip(), grant);
+    check_will_access(shard, request, &identity)?;
+    Ok(identity)
+}
+
+fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
+    let shard = shard.borrow();
+    let settings = &shard.engine.settings;
+    if shard.stopping {
+        return Err(Refusal::new(
+            ReasonCode::ServerUnavailable,
+            "this node stops",
+        ));
+    }
+    if request.is_assigned && request.version != Version::V5 && !request.clean_start {
+        let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";
+        return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
+    }
+    if request.authentication_method.is_some() {
+        let why = "extended authentication is not offered [MQTT-4.12.0-1]";
+        return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, why));
+    }
+    shard.counters.add(Metric::ClientAuthenticate, 1);
+    check_will(request, settings, shard.retain_available())
+}
+
+/// Asks the plugins; a client that none of them knows is let in when `mqtt.allow_anonymous` says so, or
+/// when there are none and it has a name.
+async fn authenticate(
+    shard: &ShardRef,
+    request: &ConnectRequest,
+    peer: SocketAddr,
+) -> Result<Grant, Refusal> {
+    let extensions = {
+        let mut shard = shard.borrow_mut();
+        shard.begin_turn();
+        shard.extensions.get().clone()
+    };
+    if extensions.authenticators.is_empty() {
+        return admit_unknown(shard, request, request.user_name.is_some());
+    }
+    let credentials = Credentials {
+        client_id: request.client_id.clone(),
+        user_name: request.user_name.clone(),
+        password: request.password.as_ref().map(|password| password.0.clone()),
+        peer,
+        protocol_version: request.version.level(),
+        keep_alive_seconds: request.keep_alive_seconds,
+        clean_start: request.clean_start,
+    };
+    match plugin::decide(&extensions.authenticators, credentials).await {
+        Decision::Pass => admit_unknown(shard, request, false),
+        Decision::Admit(grant) => Ok(grant),
+        Decision::Deny(denial) => Err(match denial {
+            Denial::BadCredentials => Refusal::new(
+                ReasonCode::BadUserNameOrPassword,
+                "a plugin does not accept the credentials",
+            ),
+            Denial::NotAuthorized => {
+                Refusal::new(ReasonCode::NotAuthorized, "a plugin does not let it in")
+            }
+            Denial::Unavailable => Refusal::new(
+                ReasonCode::ServerUnavailable,
+                "nobody could be asked whether it may come in",
+            ),
+        }),
+    }
+}
+
+fn admit_unknown(
+    shard: &ShardRef,
+    request: &ConnectRequest,
+    is_known: bool,
+) -> Result<Grant, Refusal> {
+    let shard = shard.borrow();
+    if is_known {
+        return Ok(Grant::default());
+    }
+    if shard.engine.settings.allow_anonymous {
+        if request.user_name.is_none() {
+            shard.counters.add(Metric::ClientAuthAnonymous, 1);
+        }
+        return Ok(Grant::default());
+    }
+    shard.counters.add(Metric::ClientAuthAnonymousError, 1);
+    let why = "anonymous clients are not let in";
+    Err(Refusal::new(ReasonCode::NotAuthorized, why))
+}
+
+/// The will is published in the client's name when it cannot be asked any more: what it may not
+/// publish itself it may not leave, either.
+fn check_will_access(
+    shard: &ShardRef,
+    request: &ConnectRequest,
+    identity: &ClientIdentity,
+) -> Result<(), Refusal> {
+    let Some(message) = request.will.as_ref().and_then(|w| w.message.as_ref()) else {
+        return Ok(());
+    };
+    let shard = shard.borrow();
+    let access = shard.extensions.get().access.as_ref();
+    if identity.may_publish(&request.client_id, access, &message.topic) {
+        return Ok(());
+    }
+    let why = "the will's topic is not allowed to this client";
+    Err(Refusal::new(ReasonCode::NotAuthorized, why))
+}
+
+fn check_will(
+    request: &ConnectRequest,
+    settings: &Settings,
+    retain_available: bool,
+) -> Result<(), Refusal> {
+    let Some(message) = request.will.as_ref().and_then(|w| w.message.as_ref()) else {
+        return Ok(());
+    };
+    if topic::validate_name(&message.topic).is_err() || !settings.allows_levels(&message.topic) {
+        return Err(Refusal::new(
+            ReasonCode::TopicNameInvalid,
+            "the will topic is not a topic name",
+        ));
+    }
+    if request.will_qos > settings.max_qos {
+        return Err(Refusal::new(
+            ReasonCode::QosNotSupported,
+            "the will's QoS is above mqtt.max_qos [MQTT-3.2.2-12]",
+        ));
+    }
+    if message.retain && !retain_available {
+        return Err(Refusal::new(
+            ReasonCode::RetainNotSupported,
+            "retained wills are not offered [MQTT-3.2.2-13]",
+        ));
+    }
+    Ok(())
+}
