@@ -14,6 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 pub struct Http {
     base: String,
     client: Client,
+    token: Option<String>,
 }
 
 /// An answer.
@@ -72,6 +73,21 @@ impl Http {
         Self {
             base: format!("http://{address}"),
             client: client.build().expect("an HTTP client"),
+            token: None,
+        }
+    }
+
+    /// Sends this bearer token with every GET and PUT.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
         }
     }
 
@@ -80,7 +96,7 @@ impl Http {
     /// # Errors
     /// No answer came.
     pub async fn try_get(&self, path: &str) -> Result<Answer, String> {
-        answer(self.client.get(format!("{}{path}", self.base))).await
+        answer(self.authorized(self.client.get(format!("{}{path}", self.base)))).await
     }
 
     /// GET.
@@ -135,6 +151,17 @@ impl Http {
         answer(request)
             .await
             .unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    /// PUT without a body.
+    ///
+    /// # Panics
+    /// When no answer came.
+    pub async fn put(&self, path: &str) -> Answer {
+        let request = self.authorized(self.client.put(format!("{}{path}", self.base)));
+        answer(request)
+            .await
+            .unwrap_or_else(|error| panic!("PUT {path}: {error}"))
     }
 
     /// DELETE.

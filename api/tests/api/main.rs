@@ -8,5 +8,6 @@ mod clients;
 mod limits;
 mod mqtt;
 mod peers;
+mod plugins;
 mod replicated;
 mod world;

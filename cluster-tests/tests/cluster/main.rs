@@ -1,6 +1,6 @@
 //! Tests of a cluster of real processes, grouped by class: what it does when all is well (t1, t2, t3),
-//! what faults do to it (t4, t5), the HTTP API (t6), what strangers send (t7), and how it starts and
-//! stops (t8, t9).
+//! what faults do to it (t4, t5), the HTTP API (t6), what strangers send (t7), how it starts and
+//! stops, and its plugins (t8, t9).
 
 mod t10_publish;
 mod t11_retained;
@@ -23,5 +23,6 @@ mod t70_bad_packets;
 mod t71_slow_clients;
 mod t72_full_disk;
 mod t80_graceful_stop;
+mod t84_plugins;
 mod t90_refusals;
 mod t91_dev;
