@@ -301,7 +301,7 @@ async fn retained_messages_keep_to_the_limits_of_size_number_and_age() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_retainer_nothing_is_retained_and_clients_are_told() {
-    let plugged = Plugged::start(1, "", &[]).await;
+    let plugged = Plugged::start(1, "rmqtt-shared-subscription", &[]).await;
     let (_client, connack) =
         RawClient::connect(plugged.cluster.node(1).mqtt(), 5, "told", true).await;
     // Retain Available (0x25) is 0 (§3.2.2.3.5).
@@ -345,6 +345,15 @@ async fn a_sticky_group_gives_everything_to_one_member_and_to_another_when_it_le
     let sticky = counts.iter().position(|count| *count == 30);
     let sticky = sticky.unwrap_or_else(|| panic!("one member has them all: {counts:?}"));
     members.remove(sticky).disconnect().await;
+    eventually("a group of two", SOON, async || {
+        let http = cluster.node(1).http();
+        let rows = http.try_json("/api/v1/subscriptions?share=group").await?;
+        match rows.as_array().map(Vec::len) {
+            Some(2) => Ok(()),
+            _ => Err(rows.to_string()),
+        }
+    })
+    .await;
     assert_eq!(publishers[0].publish("work/after", 1, "x").await, Ok(0));
     assert_eq!(arrived(&mut members, 1).await.iter().sum::<usize>(), 1);
 }
