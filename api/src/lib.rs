@@ -9,6 +9,7 @@
 
 mod api;
 pub mod counters;
+pub mod event;
 mod http;
 pub mod machine;
 pub mod node;

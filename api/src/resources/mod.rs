@@ -11,6 +11,7 @@ mod publication;
 mod routes;
 mod stats;
 mod subscriptions;
+mod tail;
 mod topics;
 
 use serde::Serialize;
@@ -24,7 +25,8 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
-    metrics::endpoints(stats::endpoints(endpoints))
+    let endpoints = metrics::endpoints(stats::endpoints(endpoints));
+    tail::endpoints(endpoints)
 }
 
 /// What stands in an array for a node that did not answer.

@@ -9,4 +9,5 @@ mod limits;
 mod mqtt;
 mod peers;
 mod replicated;
+mod tail;
 mod world;

@@ -113,6 +113,7 @@ impl Node {
             links,
             counters: Counters::new(mailboxes.len()),
             mailboxes,
+            events: Arc::default(),
             gauges: HandshakeGauges::default(),
             admission: Admission::new(connections_max(config)),
             stopping: stopping_seen,

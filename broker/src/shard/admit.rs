@@ -12,10 +12,11 @@ use super::{
     handshake::{Adopted, send_refusal},
     shard_of,
     slots::{Slot, SlotKey},
+    telling::ended_because,
     transfer,
 };
 use crate::{admission::Ticket, connect::ConnectRequest, settings::Settings};
-use raftmq_api::counters::Metric;
+use raftmq_api::{counters::Metric, event::ClaimName};
 use raftmq_mqtt::{
     codec::{ConnAck, ConnAckProperties, Disconnect, PACKET_SIZE_MAX, QoS, ReasonCode, Version},
     session::Session,
@@ -27,6 +28,7 @@ use std::{
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
     rc::Rc,
+    sync::Arc,
 };
 use tokio::net::TcpStream;
 
@@ -99,7 +101,7 @@ pub(super) async fn admit(
     let stream = Rc::new(stream);
     let established = shard
         .borrow_mut()
-        .establish(key, &request, &won, stream.clone(), rest);
+        .establish(key, &request, &won, stream.clone(), rest, peer);
     match established {
         Some(id) => {
             tokio::task::spawn_local(drive::drive(shard, key, id, stream, ticket));
@@ -329,6 +331,7 @@ impl Shard {
         won: &Won,
         stream: Rc<TcpStream>,
         rest: Vec<u8>,
+        peer: SocketAddr,
     ) -> Option<ConnectionId> {
         self.clock.tick();
         let engine = self.engine.clone();
@@ -346,16 +349,13 @@ impl Shard {
         if !won.session_present && (is_ours || slot.epoch != 0) {
             slot.session = Session::new(settings.outbound_limits);
         }
-        slot.epoch = won.epoch;
+        let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
-        if let Some(old) = self.slots.disconnect(key) {
-            self.say_goodbye(*old, ReasonCode::SessionTakenOver);
-            self.counters.add(Metric::ClientDisconnected, 1);
-        }
+        self.replace_connection(key, previous_epoch, won.epoch);
         self.count_connected(won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
-        let mut connection = Box::new(self.connection(id, request, stream, rest));
+        let mut connection = Box::new(self.connection(id, request, stream, rest, peer));
         connack(request, won.session_present, settings)
             .encode(
                 request.version,
@@ -364,9 +364,26 @@ impl Shard {
             )
             .ok();
         self.slots.connect(key, connection);
+        self.tell_connected(key, request.version, won.session_present);
         self.resume_deliveries(key);
         self.mark_dirty(key);
         Some(id)
+    }
+
+    /// Ends the connection that an earlier claim had on this node, if there is one.
+    fn replace_connection(&mut self, key: SlotKey, previous_epoch: u64, epoch: u64) {
+        let new = ClaimName {
+            node_id: self.engine.node_id,
+            epoch,
+        };
+        self.tell_taken_over(key, previous_epoch, new);
+        let Some(old) = self.slots.disconnect(key) else {
+            return;
+        };
+        let reason = ReasonCode::SessionTakenOver;
+        self.tell_disconnected(key, &old, ended_because(reason), Some(reason));
+        self.say_goodbye(*old, reason);
+        self.counters.add(Metric::ClientDisconnected, 1);
     }
 
     /// The claim was won and lost again: the state that came with it goes on to the next owner.
@@ -398,6 +415,7 @@ impl Shard {
         request: &ConnectRequest,
         stream: Rc<TcpStream>,
         rest: Vec<u8>,
+        peer: SocketAddr,
     ) -> Connection {
         let settings = &self.engine.settings;
         Connection {
@@ -405,6 +423,8 @@ impl Shard {
             stream,
             waker: None,
             version: request.version,
+            peer,
+            user_name: request.user_name.as_deref().map(Arc::from),
             window: request.receive_maximum.min(settings.max_inflight),
             max_packet_size: request.maximum_packet_size.min(PACKET_SIZE_MAX),
             congested_bytes: settings.out_buffer_bytes,

@@ -1,7 +1,7 @@
 //! One client's connection: its socket, what waits to be sent, and what the client can take.
 
 use raftmq_mqtt::{codec::Version, session::Wire};
-use std::{rc::Rc, task::Waker};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, task::Waker};
 use tokio::net::TcpStream;
 
 /// Tells a connection from the others that its session had, or has next.
@@ -15,6 +15,9 @@ pub(crate) struct Connection {
     /// Wakes the task that reads from the socket.
     pub waker: Option<Waker>,
     pub version: Version,
+    /// Where the client connects from; behind a trusted proxy, what that said.
+    pub peer: SocketAddr,
+    pub user_name: Option<Arc<str>>,
     /// Deliveries with QoS 1 and 2 at a time.
     pub window: u16,
     pub max_packet_size: u32,

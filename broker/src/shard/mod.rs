@@ -16,6 +16,7 @@
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`subscribe`] | SUBSCRIBE and UNSUBSCRIBE |
 //! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
+//! | [`telling`] | what listeners to the node's events are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
@@ -36,9 +37,10 @@ mod runtime;
 mod slots;
 mod subscribe;
 mod sweep;
+mod telling;
 mod transfer;
 
-use crate::{counting::ShardCounters, engine::Engine, router::TopicCache};
+use crate::{counting::ShardCounters, engine::Engine, events::DropTally, router::TopicCache};
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
 use slots::{SlotKey, Slots};
@@ -98,6 +100,8 @@ pub struct Shard {
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
     deferred: deferred::DeferredPublishes,
     output: flush::Output,
+    /// Drops that listeners are told of with the next sweep.
+    drops: DropTally,
     /// Connections whose input waits for a lease, a link or a shard.
     paused: Vec<(SlotKey, ConnectionId)>,
     pause_ticker: Option<Waker>,
@@ -171,6 +175,7 @@ impl Shard {
             output: flush::Output::new(&engine),
             deferred: deferred::DeferredPublishes::new(engine.links.len()),
             slots: Slots::default(),
+            drops: DropTally::default(),
             departed: HashMap::new(),
             paused: Vec::new(),
             pause_ticker: None,
