@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 mod connect;
 mod counting;
+pub mod ctl;
 pub mod dev;
 mod engine;
 mod events;

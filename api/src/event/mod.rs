@@ -33,6 +33,18 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// About how much memory it takes, in bytes.
+    pub fn size_bytes(&self) -> usize {
+        let username = self.client.username.as_ref().map_or(0, |name| name.len());
+        let texts = match &self.kind {
+            EventKind::Disconnected { reason, .. } => reason.len(),
+            kind => kind.topic().map_or(0, str::len),
+        };
+        size_of::<Self>() + self.client.client_id.len() + username + texts
+    }
+}
+
 /// The client of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventClient {

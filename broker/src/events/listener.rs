@@ -5,7 +5,7 @@ use raftmq_api::event::{Budget, Event, EventFilter, Told};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -14,8 +14,14 @@ use tokio::sync::mpsc;
 /// How often a listener is told that it lost events.
 const LOSSES_TOLD_EVERY: Duration = Duration::from_secs(1);
 
-/// Events that a listener wanted and did not get.
-pub(super) type Losses = AtomicU64;
+/// What both ends count.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// Events that the listener wanted and did not get, and has not been told of.
+    lost: AtomicU64,
+    /// Bytes of the events that wait.
+    waiting_bytes: AtomicUsize,
+}
 
 /// The sink's end.
 pub(super) struct Listener {
@@ -23,7 +29,8 @@ pub(super) struct Listener {
     pub filter: EventFilter,
     pub budget: Option<Budget>,
     pub queue: mpsc::Sender<Arc<Event>>,
-    pub losses: Arc<Losses>,
+    pub queue_bytes_max: usize,
+    pub ledger: Arc<Ledger>,
 }
 
 impl Listener {
@@ -34,13 +41,28 @@ impl Listener {
         }
         let at_ms = event.at_ms;
         let is_due = self.budget.as_mut().is_none_or(|b| b.take(at_ms));
-        if !is_due || self.queue.try_send(event.clone()).is_err() {
+        if !is_due || !self.enqueue(event) {
             self.lose(1);
         }
     }
 
+    fn enqueue(&self, event: &Arc<Event>) -> bool {
+        let bytes = event.size_bytes();
+        let waiting = &self.ledger.waiting_bytes;
+        if waiting.load(Relaxed) + bytes > self.queue_bytes_max {
+            return false;
+        }
+        // Before it is sent: the other end may take it at once.
+        waiting.fetch_add(bytes, Relaxed);
+        let is_sent = self.queue.try_send(event.clone()).is_ok();
+        if !is_sent {
+            waiting.fetch_sub(bytes, Relaxed);
+        }
+        is_sent
+    }
+
     pub fn lose(&self, count: u64) {
-        self.losses.fetch_add(count, Relaxed);
+        self.ledger.lost.fetch_add(count, Relaxed);
     }
 }
 
@@ -49,7 +71,7 @@ pub struct EventStream {
     sink: Arc<EventSink>,
     id: u64,
     queue: mpsc::Receiver<Arc<Event>>,
-    losses: Arc<Losses>,
+    ledger: Arc<Ledger>,
     losses_told_at: Instant,
 }
 
@@ -58,13 +80,13 @@ impl EventStream {
         sink: Arc<EventSink>,
         id: u64,
         queue: mpsc::Receiver<Arc<Event>>,
-        losses: Arc<Losses>,
+        ledger: Arc<Ledger>,
     ) -> EventStream {
         EventStream {
             sink,
             id,
             queue,
-            losses,
+            ledger,
             losses_told_at: Instant::now(),
         }
     }
@@ -82,19 +104,25 @@ impl EventStream {
                 continue;
             }
             if let Ok(event) = tokio::time::timeout(left, self.queue.recv()).await {
-                return event.map(Told::Event);
+                return event.map(|event| self.taken(event));
             }
         }
+    }
+
+    fn taken(&self, event: Arc<Event>) -> Told {
+        let bytes = event.size_bytes();
+        self.ledger.waiting_bytes.fetch_sub(bytes, Relaxed);
+        Told::Event(event)
     }
 
     /// Events lost and not told yet.
     #[cfg(test)]
     pub(super) fn lost(&self) -> u64 {
-        self.losses.load(Relaxed)
+        self.ledger.lost.load(Relaxed)
     }
 
     fn told_losses(&self) -> Option<Told> {
-        match self.losses.swap(0, Relaxed) {
+        match self.ledger.lost.swap(0, Relaxed) {
             0 => None,
             count => Some(Told::Skipped(count)),
         }

@@ -9,7 +9,7 @@
 mod drops;
 mod listener;
 
-use listener::{Listener, Losses};
+use listener::{Ledger, Listener};
 use parking_lot::Mutex;
 use raftmq_api::event::{Budget, Event, EventFilter};
 use std::sync::{
@@ -29,8 +29,10 @@ const LISTENERS_MAX: usize = 512;
 pub struct Terms {
     /// Which events.
     pub filter: EventFilter,
-    /// Events that may wait for the listener, at least 1. Each takes a few hundred bytes.
+    /// Events that may wait for the listener, at least 1.
     pub queue_events_max: usize,
+    /// Bytes of the events that wait: clients choose their identifiers and topics, of up to 64 KiB.
+    pub queue_bytes_max: usize,
     /// Events per second at most; `None`: as many as there are.
     pub per_second_max: Option<u32>,
 }
@@ -81,7 +83,7 @@ impl EventSink {
     /// There are too many listeners.
     pub fn subscribe(self: &Arc<Self>, terms: Terms) -> Result<EventStream, TooManyListeners> {
         let (sender, queue) = mpsc::channel(terms.queue_events_max.max(1));
-        let losses = Arc::new(Losses::default());
+        let ledger = Arc::new(Ledger::default());
         let mut listeners = self.listeners.lock();
         if listeners.all.len() >= LISTENERS_MAX {
             return Err(TooManyListeners);
@@ -93,10 +95,11 @@ impl EventSink {
             filter: terms.filter,
             budget: terms.per_second_max.map(Budget::new),
             queue: sender,
-            losses: losses.clone(),
+            queue_bytes_max: terms.queue_bytes_max,
+            ledger: ledger.clone(),
         });
         self.count.store(listeners.all.len(), Relaxed);
-        Ok(EventStream::new(self.clone(), id, queue, losses))
+        Ok(EventStream::new(self.clone(), id, queue, ledger))
     }
 
     fn unsubscribe(&self, id: u64) {

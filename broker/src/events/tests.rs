@@ -37,6 +37,7 @@ fn terms() -> Terms {
     Terms {
         filter: EventFilter::default(),
         queue_events_max: 8,
+        queue_bytes_max: 1 << 20,
         per_second_max: None,
     }
 }
@@ -161,9 +162,28 @@ fn a_kind_that_is_not_wanted_is_no_loss() {
     let narrow = Terms {
         filter,
         queue_events_max: 1,
-        per_second_max: None,
+        ..terms()
     };
     let stream = sink.subscribe(narrow).expect("room");
     (0..10).for_each(|_| sink.tell(event("a", 0)));
     assert_eq!(stream.lost(), 0);
+}
+
+#[tokio::test]
+async fn long_texts_fill_the_queue_before_there_are_many_events() {
+    let sink = Arc::new(EventSink::default());
+    let narrow = Terms {
+        queue_bytes_max: 10_000,
+        ..terms()
+    };
+    let mut stream = sink.subscribe(narrow).expect("room");
+    let long = "x".repeat(6_000);
+    for client_id in [&*long, &*long, "short"] {
+        sink.tell(event(client_id, 0));
+    }
+    assert_eq!(client_of(stream.next().await), long);
+    assert_eq!(client_of(stream.next().await), "short");
+    sink.tell(event(&long, 0));
+    assert_eq!(client_of(stream.next().await), long, "there is room again");
+    assert_eq!(stream.next().await, Some(Told::Skipped(1)));
 }

@@ -27,6 +27,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 const PIECE_SESSIONS: usize = 512;
 /// Events that wait for one listener of the HTTP API, here or on another node.
 const LISTENER_QUEUE_EVENTS: usize = 1_024;
+/// Bytes of them.
+const LISTENER_QUEUE_BYTES: usize = 1 << 20;
 /// What one of them gets of this node's events; the API limits the events of all nodes once more.
 const LISTENER_EVENTS_PER_SECOND: u32 = 1_000;
 
@@ -290,6 +292,7 @@ impl Node for LocalNode {
         let terms = Terms {
             filter,
             queue_events_max: LISTENER_QUEUE_EVENTS,
+            queue_bytes_max: LISTENER_QUEUE_BYTES,
             per_second_max: Some(LISTENER_EVENTS_PER_SECOND),
         };
         let subscribed = self.engine.events.subscribe(terms);
