@@ -346,6 +346,14 @@ mod tests {
     }
 
     #[test]
+    fn the_variables_do_not_disturb_a_node() {
+        let variables = [("RAFTMQ_URL", "http://b:1"), ("RAFTMQ_TOKEN", "t")];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let line = ["raftmq", "check"].map(OsString::from);
+        assert!(parse(line, variables.to_vec()).is_ok());
+    }
+
+    #[test]
     fn json_is_asked_for_anywhere() {
         for arguments in ["--json nodes", "nodes --json"] {
             assert_eq!(plan(arguments, &[]).expect("a plan").format, Format::Json);
