@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::http::error::ApiError;
 use crate::http::page::Consistency;
@@ -34,6 +34,11 @@ pub struct ApiConfig {
     pub request_timeout: Duration,
     /// How long requests under way may take when the server stops. Default 5 s.
     pub drain_timeout: Duration,
+    /// How many may listen to `/tail` on this node at a time. Default 64.
+    pub max_listeners: usize,
+    /// How often a `/tail` without events says that it lives. Default 15 s: proxies end a
+    /// connection that is silent for longer, many of them after 30 or 60 s.
+    pub tail_heartbeat: Duration,
 }
 
 impl Default for ApiConfig {
@@ -47,6 +52,8 @@ impl Default for ApiConfig {
             header_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
+            max_listeners: 64,
+            tail_heartbeat: Duration::from_secs(15),
         }
     }
 }
@@ -76,6 +83,8 @@ struct Inner {
     local: Arc<dyn Node>,
     peers: Mutex<BTreeMap<u64, Arc<PeerNode>>>,
     phase: watch::Receiver<Phase>,
+    /// Places of those who listen to `/tail`.
+    listeners: Arc<Semaphore>,
 }
 
 /// The parts of an [`Api`].
@@ -131,6 +140,7 @@ impl Api {
             .into_iter()
             .map(|peer| (peer.id(), Arc::new(peer)));
         let inner = Inner {
+            listeners: Arc::new(Semaphore::new(parts.config.max_listeners)),
             config: RwLock::new(Arc::new(parts.config)),
             replicated: parts.replicated,
             identity: parts.identity,
@@ -171,6 +181,19 @@ impl Api {
 
     pub(crate) fn phase(&self) -> Phase {
         *self.inner.phase.borrow()
+    }
+
+    /// Resolves when the node begins to stop.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut phase = self.inner.phase.clone();
+        async move {
+            let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
+        }
+    }
+
+    /// A place for one more who listens, kept until it is dropped; `None`: all are taken.
+    pub(crate) fn listener_place(&self) -> Option<OwnedSemaphorePermit> {
+        self.inner.listeners.clone().try_acquire_owned().ok()
     }
 
     /// Waits until this node's state is as fresh as asked for.

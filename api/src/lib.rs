@@ -8,7 +8,9 @@
 //! This crate knows nothing of how a session works: it has no MQTT packet and no socket of a client.
 
 mod api;
+pub mod client;
 pub mod counters;
+pub mod event;
 mod http;
 pub mod machine;
 pub mod node;

@@ -4,6 +4,7 @@
 use crate::{
     admission::Admission,
     counting::{Counters, HandshakeGauges},
+    events::EventSink,
     link::Link,
     plugin::{ExtensionsCell, PluginHost},
     router::Resolver,
@@ -43,6 +44,8 @@ pub struct Engine {
     pub links: Vec<Arc<Link>>,
     /// Counters of the shards.
     pub counters: Counters,
+    /// Where shards tell what happens to their clients.
+    pub events: Arc<EventSink>,
     /// Connections on their way to CONNACK.
     pub gauges: HandshakeGauges,
     /// How many connections there may be.

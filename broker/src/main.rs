@@ -3,7 +3,7 @@
 
 use raftmq::{
     cli::{self, Job, Lifetime, Serve},
-    config, dev, logging,
+    config, ctl, dev, logging,
     node::{Addresses, Node},
 };
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Err(refusal) => refusal.report(),
         Ok(Job::Print(text)) => cli::show(&text),
         Ok(Job::Develop(plan)) => report(dev::run(&plan)),
+        Ok(Job::Control(plan)) => report(ctl::run(*plan)),
         Ok(Job::Serve(serve)) => report(run(*serve)),
     }
 }

@@ -7,6 +7,7 @@ use crate::shard::{
     mailbox::{Mail, Mailbox},
     shard_of,
 };
+use raftmq_api::event::ClaimName;
 use raftmq_mqtt::publication::Origin;
 use raftmq_proto::v1;
 use raftmq_store::{
@@ -64,13 +65,16 @@ impl TableObserver {
                 previous_node,
                 previous_epoch,
                 node,
-                ..
+                epoch,
             } if u64::from(*previous_node) == self.node_id => {
-                let here = u64::from(*node) == self.node_id;
-                let change = if here {
-                    SessionChange::TakenHere
+                let by = ClaimName {
+                    node_id: (*node).into(),
+                    epoch: (*epoch).into(),
+                };
+                let change = if by.node_id == self.node_id {
+                    SessionChange::TakenHere { by }
                 } else {
-                    SessionChange::TakenAway
+                    SessionChange::TakenAway { by }
                 };
                 self.session(client_id, (*previous_epoch).into(), change);
             }

@@ -19,12 +19,14 @@ mod cluster;
 mod http;
 mod members;
 mod node;
+mod program;
 mod proxy;
 mod raw;
 mod rows;
 mod seed;
 mod small_disk;
 mod stream;
+mod tail;
 mod wait;
 
 pub use address::Loopback;
@@ -34,11 +36,13 @@ pub use cluster::{Cluster, Setup};
 pub use http::{Answer, Http};
 pub use members::{Roles, roles};
 pub use node::{Exit, Node};
+pub use program::{Ran, program, run_program};
 pub use proxy::{Link, LinkState};
 pub use raw::{Frame, RawClient, packet};
 pub use seed::Seed;
 pub use small_disk::SmallDisk;
 pub use stream::{NumberedStream, number_of, numbered};
+pub use tail::Tail;
 pub use wait::{eventually, within};
 
 /// The deadline for what a healthy cluster does at once; long, because a test machine may be busy.

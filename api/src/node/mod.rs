@@ -5,6 +5,7 @@
 //! concerned through [`Node`]. The local node implements it, and so does [`PeerNode`], the client
 //! of [`query_server`]: a handler cannot tell them apart.
 
+mod feed;
 mod page;
 mod peer;
 mod plugin;
@@ -26,6 +27,7 @@ pub(crate) use query::{shown_username, split_address};
 pub use service::query_server;
 
 use crate::counters::{Metrics, Stats};
+use crate::event::{EventFeed, EventFilter};
 
 /// What a node answers, some time.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, NodeError>>;
@@ -84,6 +86,12 @@ pub trait Node: Send + Sync + 'static {
     /// [`NodeError::UnknownPlugin`]; [`NodeError::Refused`] when it is immutable or its file is wrong,
     /// and nothing has changed.
     fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool>;
+
+    /// What happens to this node's clients from the moment of the answer on.
+    ///
+    /// # Errors
+    /// [`NodeError::NotServing`] when the node has as many listeners as it may.
+    fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed>;
 }
 
 /// Why a node gave no answer.

@@ -11,9 +11,10 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{
     AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, Identity, Node,
-    NodeError, NodeReply, PluginCommand, PluginRow,
+    NodeError, NodeReply, PluginCommand, PluginRow, feed,
 };
 use crate::counters::{Metrics, Stats};
+use crate::event::{EventFeed, EventFilter};
 
 /// The largest answer taken from a peer in one message: one row with the largest Will there can be
 /// (65,535 bytes of topic, payload up to the maximum packet size) has room.
@@ -253,6 +254,20 @@ impl Node for PeerNode {
             client.command_plugin(request).await
         };
         Box::pin(of_plugin(self.ask(ask, |reply| reply.changed)))
+    }
+
+    fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed> {
+        Box::pin(async move {
+            let request = v1::EventsRequest {
+                origin: Some(self.origin()?),
+                filter: Some((&filter).into()),
+            };
+            let mut client = self.client.clone();
+            let answer = self.within_deadline(client.events(request)).await?;
+            let replies = answer.map_err(|status| self.error(&status))?.into_inner();
+            let peer = format!("node {} at {}", self.id, self.address);
+            Ok(feed::from_peer(replies, peer, self.deadline))
+        })
     }
 }
 

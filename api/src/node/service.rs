@@ -10,7 +10,7 @@ use raftmq_proto::v1::{self, QueryOrigin};
 use tonic::{Request, Response, Status};
 
 use super::peer::MESSAGE_BYTES_MAX;
-use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError, PluginCommand};
+use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError, PluginCommand, feed};
 
 /// A message of a list of clients is closed as soon as it is this large.
 const PART_BYTES: usize = 256 * 1024;
@@ -211,5 +211,18 @@ impl NodeQuery for QueryService {
         let changed = self.node.command_plugin(r.name, command);
         let changed = changed.await.map_err(status)?;
         Ok(Response::new(v1::CommandPluginReply { changed }))
+    }
+
+    type EventsStream = BoxStream<'static, Result<v1::EventsReply, Status>>;
+
+    async fn events(
+        &self,
+        r: Request<v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let filter = r.filter.unwrap_or_default().into();
+        let feed = self.node.events(filter).await.map_err(status)?;
+        Ok(Response::new(feed::to_peer(feed)))
     }
 }

@@ -12,6 +12,7 @@ mod publication;
 mod routes;
 mod stats;
 mod subscriptions;
+mod tail;
 mod topics;
 
 use serde::Serialize;
@@ -26,7 +27,7 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
     let endpoints = metrics::endpoints(stats::endpoints(endpoints));
-    plugins::endpoints(endpoints)
+    tail::endpoints(plugins::endpoints(endpoints))
 }
 
 /// What stands in an array for a node that did not answer.

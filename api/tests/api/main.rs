@@ -10,4 +10,5 @@ mod mqtt;
 mod peers;
 mod plugins;
 mod replicated;
+mod tail;
 mod world;

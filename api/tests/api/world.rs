@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use raftmq_api::counters::{Metric, Metrics, Stat, Stats};
+use raftmq_api::event::{Event, EventClient, EventFeed, EventFilter, EventKind, Told};
 use raftmq_api::node::*;
 use raftmq_api::{
     Api, ApiConfig, ApiParts, Identity, KnownNode, KnownSession, KnownSubscription, Node,
     NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, query_server, serve,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio_stream::wrappers::BroadcastStream;
 
 pub const CLUSTER: &str = "7d1e2a54-cluster";
 
@@ -115,6 +118,45 @@ pub struct TestNode {
     pub metrics: Metrics,
     pub told: Mutex<Vec<String>>,
     pub not_serving: bool,
+    pub events: Events,
+}
+
+/// What a node tells to all who listen now.
+pub struct Events(broadcast::Sender<Told>);
+
+impl Default for Events {
+    fn default() -> Self {
+        Self(broadcast::channel(64).0)
+    }
+}
+
+impl Events {
+    /// Tells that a client is connected.
+    pub fn connected(&self, node_id: u64, client_id: &str) {
+        let client = EventClient {
+            client_id: client_id.into(),
+            username: None,
+            peer: Some(([10, 0, 0, 9], 10_839).into()),
+        };
+        let kind = EventKind::Connected {
+            protocol_version: 5,
+            session_present: false,
+            epoch: 7,
+        };
+        let at_ms = CONNECTED_AT_MS;
+        let event = Event {
+            node_id,
+            at_ms,
+            client,
+            kind,
+        };
+        let _ = self.0.send(Told::Event(Arc::new(event)));
+    }
+
+    /// Tells that events were left out.
+    pub fn skipped(&self, count: u64) {
+        let _ = self.0.send(Told::Skipped(count));
+    }
 }
 
 impl TestNode {
@@ -241,6 +283,18 @@ impl Node for TestNode {
             "rmqtt-counter" => now(Err(NodeError::Refused("rmqtt-counter is immutable".into()))),
             _ => now(Err(NodeError::UnknownPlugin)),
         }
+    }
+
+    fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed> {
+        let heard = BroadcastStream::new(self.events.0.subscribe()).filter_map(move |told| {
+            let wanted = match told {
+                Ok(Told::Event(event)) => filter.wants(&event).then_some(Told::Event(event)),
+                Ok(skipped) => Some(skipped),
+                Err(_) => None,
+            };
+            std::future::ready(wanted.map(Ok))
+        });
+        now(Ok(Box::pin(heard) as EventFeed))
     }
 }
 

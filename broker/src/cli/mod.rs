@@ -4,6 +4,7 @@
 //! [`crate::config`] together with everything else; clap only knows their names. Exit statuses:
 //! 0 done, 1 failed while running, 2 wrong usage or configuration.
 
+mod ctl;
 mod flags;
 mod refusal;
 
@@ -29,6 +30,8 @@ pub enum Job {
     Serve(Box<Serve>),
     /// Start a cluster of child processes on this machine.
     Develop(dev::Plan),
+    /// Ask a running cluster.
+    Control(Box<crate::ctl::Plan>),
     /// Print this text, which ends with a newline, to standard output and end.
     Print(String),
 }
@@ -80,6 +83,8 @@ enum Command {
     Check(ConfigArgs),
     /// Print the configuration that would be used, and where each value is from
     Config(PrintArgs),
+    /// Ask a running cluster: nodes, clients, routes, live events, and more
+    Ctl(ctl::CtlArgs),
 }
 
 #[derive(Args)]
@@ -163,6 +168,7 @@ pub fn parse(
         Command::Dev(args) => develop(args, environment),
         Command::Check(args) => check(args, environment),
         Command::Config(args) => print(args, environment),
+        Command::Ctl(args) => Ok(Job::Control(Box::new(args.plan(&environment)?))),
     }
 }
 

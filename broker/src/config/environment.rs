@@ -10,12 +10,17 @@ use super::value::{Input, Raw};
 
 const PREFIX: &str = "RAFTMQ_";
 
+/// Variables that `raftmq ctl` reads: address and token of the node that it asks. They may be set
+/// where a node is started, too.
+pub const CTL_VARIABLES: [&str; 2] = ["RAFTMQ_URL", "RAFTMQ_TOKEN"];
+
 /// Reads every variable that begins with `RAFTMQ_`. An empty one counts as not given, because
 /// container tools pass on variables that nobody has set as empty ones.
 pub(super) fn read(environment: &[(OsString, OsString)], layers: &mut Layers) {
     for (name, value) in environment {
         let name = name.to_string_lossy();
-        let ours = name.starts_with(PREFIX) && name != FILE_VARIABLE;
+        let is_other = name == FILE_VARIABLE || CTL_VARIABLES.contains(&&*name);
+        let ours = name.starts_with(PREFIX) && !is_other;
         if ours && !value.is_empty() && !is_service_link(&name, value) {
             read_variable(&name, value, layers);
         }

@@ -29,6 +29,7 @@ mod value;
 mod tests;
 
 pub(crate) use check::why_not_members;
+pub(crate) use environment::CTL_VARIABLES;
 pub use ipnet::IpNet;
 pub use limits::{OpenFiles, raise_open_files};
 pub use load::{FILE_VARIABLE, FlagValue, Loaded, Sources, load};

@@ -5,13 +5,15 @@ use crate::{
     admin,
     config::Config,
     engine::Engine,
+    events::Terms,
     shard::{LiveSession, PublishOutcome, SubscribeRefusal},
 };
-use futures::future::join_all;
+use futures::{future::join_all, stream};
 use parking_lot::Mutex;
 use raftmq_api::{
     Node, NodeError,
     counters::{Metrics, Stat, Stats},
+    event::{EventFeed, EventFilter},
     machine,
     node::{
         AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, NodeReply,
@@ -23,6 +25,12 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
 /// Sessions read from the table in one go, so that its writer is not held up.
 const PIECE_SESSIONS: usize = 512;
+/// Events that wait for one listener of the HTTP API, here or on another node.
+const LISTENER_QUEUE_EVENTS: usize = 1_024;
+/// Bytes of them.
+const LISTENER_QUEUE_BYTES: usize = 1 << 20;
+/// What one of them gets of this node's events; the API limits the events of all nodes once more.
+const LISTENER_EVENTS_PER_SECOND: u32 = 1_000;
 
 /// Answers for this process.
 pub(super) struct LocalNode {
@@ -290,5 +298,23 @@ impl Node for LocalNode {
 
     fn command_plugin(&self, plugin: String, command: PluginCommand) -> Answer<'_, bool> {
         Box::pin(async move { self.engine.plugins.command(&plugin, command).await })
+    }
+
+    fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed> {
+        let terms = Terms {
+            filter,
+            queue_events_max: LISTENER_QUEUE_EVENTS,
+            queue_bytes_max: LISTENER_QUEUE_BYTES,
+            per_second_max: Some(LISTENER_EVENTS_PER_SECOND),
+        };
+        let subscribed = self.engine.events.subscribe(terms);
+        Box::pin(async {
+            let events = subscribed.map_err(|full| NodeError::NotServing(full.to_string()))?;
+            let told = stream::unfold(events, async |mut events| {
+                let told = events.next().await?;
+                Some((Ok(told), events))
+            });
+            Ok(Box::pin(told) as EventFeed)
+        })
     }
 }

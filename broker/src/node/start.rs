@@ -119,6 +119,7 @@ impl Node {
             links,
             counters: Counters::new(mailboxes.len()),
             mailboxes,
+            events: Arc::default(),
             gauges: HandshakeGauges::default(),
             admission: Admission::new(connections_max(config)),
             stopping: stopping_seen,

@@ -14,10 +14,11 @@ use super::{
     screening::{self, Refusal},
     shard_of,
     slots::{Slot, SlotKey},
+    telling::ended_because,
     transfer,
 };
 use crate::{admission::Ticket, connect::ConnectRequest, settings::Settings};
-use raftmq_api::counters::Metric;
+use raftmq_api::{counters::Metric, event::ClaimName};
 use raftmq_mqtt::{
     codec::{ConnAck, ConnAckProperties, Disconnect, PACKET_SIZE_MAX, QoS, ReasonCode, Version},
     session::Session,
@@ -289,12 +290,9 @@ impl Shard {
         if !won.session_present && (is_ours || slot.epoch != 0) {
             slot.session = Session::new(settings.outbound_limits);
         }
-        slot.epoch = won.epoch;
+        let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
-        if let Some(old) = self.slots.disconnect(key) {
-            self.say_goodbye(*old, ReasonCode::SessionTakenOver);
-            self.counters.add(Metric::ClientDisconnected, 1);
-        }
+        self.replace_connection(key, previous_epoch, won.epoch);
         self.count_connected(won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
@@ -312,9 +310,26 @@ impl Shard {
         )
         .ok();
         self.slots.connect(key, connection);
+        self.tell_connected(key, request.version, won.session_present);
         self.resume_deliveries(key);
         self.mark_dirty(key);
         Some(id)
+    }
+
+    /// Ends the connection that an earlier claim had on this node, if there is one.
+    fn replace_connection(&mut self, key: SlotKey, previous_epoch: u64, epoch: u64) {
+        let new = ClaimName {
+            node_id: self.engine.node_id,
+            epoch,
+        };
+        self.tell_taken_over(key, previous_epoch, new);
+        let Some(old) = self.slots.disconnect(key) else {
+            return;
+        };
+        let reason = ReasonCode::SessionTakenOver;
+        self.tell_disconnected(key, &old, ended_because(reason), Some(reason));
+        self.say_goodbye(*old, reason);
+        self.counters.add(Metric::ClientDisconnected, 1);
     }
 
     /// The claim was won and lost again: the state that came with it goes on to the next owner.

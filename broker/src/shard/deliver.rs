@@ -5,13 +5,13 @@ use super::{
     publish::Route,
     slots::{Slot, SlotKey, Slots},
 };
-use crate::{engine::Engine, router::LocalSubscriber};
+use crate::{engine::Engine, events::EventSink, router::LocalSubscriber};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, Offer, Session},
+    session::{Delivery, DropReason, Offer, Session},
 };
 use raftmq_store::table::Table;
 
@@ -77,6 +77,32 @@ pub(super) fn own_subscriber(
 struct Tally {
     delivered: u64,
     dropped: u64,
+    /// What listeners to the node's events are told: one for each subscriber that missed it.
+    missed: Vec<(SlotKey, DropReason)>,
+}
+
+impl Tally {
+    fn dropped(&mut self, key: SlotKey, reason: DropReason, events: &EventSink) {
+        self.dropped += 1;
+        if events.is_heard() {
+            self.missed.push((key, reason));
+        }
+    }
+}
+
+/// Messages of a queue that could not be sent any more.
+#[derive(Default)]
+struct QueueDrops {
+    count: u64,
+    /// Why the last one was dropped: told for all of them.
+    last: Option<DropReason>,
+}
+
+impl QueueDrops {
+    fn add(&mut self, reason: DropReason) {
+        self.count += 1;
+        self.last = Some(reason);
+    }
 }
 
 impl Shard {
@@ -104,11 +130,16 @@ impl Shard {
                 &subscriber.subscription_ids,
                 publication,
             );
-            if offer(slot, &mut message, delivery, &mut tally) {
-                self.output.add(subscriber.key);
+            match offer(slot, &mut message, delivery, &mut tally.delivered) {
+                Offered::Dirty => self.output.add(subscriber.key),
+                Offered::Dropped(reason) => {
+                    tally.dropped(subscriber.key, reason, &self.engine.events);
+                }
+                Offered::Taken => {}
             }
         }
         self.count_delivered(publication.origin, &tally);
+        self.tell_missed(publication.topic, &tally);
     }
 
     /// Publications from another shard or node, back to back, that were routed when the log entry
@@ -158,6 +189,7 @@ impl Shard {
             .zip(Granted::new(target.options));
         let Some((key, subscription)) = found else {
             self.counters.add(Metric::MessagesDropped, 1);
+            self.tell_drop_of(target.client_id, publication, "no_session");
             return;
         };
         let ids: Vec<_> = SubscriptionIdentifier::new(target.subscription_id)
@@ -189,10 +221,13 @@ impl Shard {
             retain: true,
             subscription_ids,
         };
-        if offer(slot, &mut message, delivery, &mut tally) {
-            self.output.add(key);
+        match offer(slot, &mut message, delivery, &mut tally.delivered) {
+            Offered::Dirty => self.output.add(key),
+            Offered::Dropped(reason) => tally.dropped(key, reason, &self.engine.events),
+            Offered::Taken => {}
         }
         self.count_delivered(Origin::Retained, &tally);
+        self.tell_missed(publication.topic, &tally);
     }
 
     /// A client came back: repeats what is under way and goes on with its queue.
@@ -204,13 +239,13 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return;
         };
-        let mut dropped = 0;
+        let mut dropped = QueueDrops::default();
         slot.session
             .outbound
-            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
-                dropped += 1
+            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |why| {
+                dropped.add(why)
             });
-        self.counters.add(Metric::MessagesDropped, dropped);
+        self.count_queue_drops(key, dropped);
     }
 
     /// The window has room again, or the socket took what waited: goes on with the queue.
@@ -226,16 +261,29 @@ impl Shard {
             return;
         };
         let before = slot.session.outbound.queue_len();
-        let mut dropped = 0;
+        let mut dropped = QueueDrops::default();
         slot.session
             .outbound
-            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
-                dropped += 1
+            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |why| {
+                dropped.add(why)
             });
-        let sent = (before - slot.session.outbound.queue_len()) as u64 - dropped;
-        self.counters.add(Metric::MessagesDropped, dropped);
+        let sent = (before - slot.session.outbound.queue_len()) as u64 - dropped.count;
+        self.count_queue_drops(key, dropped);
         self.counters.add(Metric::MessagesDeliveredCustom, sent);
         self.mark_dirty(key);
+    }
+
+    fn count_queue_drops(&mut self, key: SlotKey, dropped: QueueDrops) {
+        self.counters.add(Metric::MessagesDropped, dropped.count);
+        if let Some(reason) = dropped.last {
+            self.tell_drops(key, None, reason, dropped.count);
+        }
+    }
+
+    fn tell_missed(&mut self, topic: &str, tally: &Tally) {
+        for (key, reason) in &tally.missed {
+            self.tell_drops(*key, Some(topic), *reason, 1);
+        }
     }
 
     fn count_delivered(&self, origin: Origin, tally: &Tally) {
@@ -276,13 +324,22 @@ fn delivery<'a>(
     }
 }
 
-/// Offers to one session. `true`: its connection has become one to be written this turn.
+/// What became of a delivery.
+enum Offered {
+    /// Sent; the connection has become one to be written this turn.
+    Dirty,
+    /// Sent or queued.
+    Taken,
+    Dropped(DropReason),
+}
+
+/// Offers to one session, and counts what is sent.
 fn offer(
     slot: &mut Slot,
     message: &mut Fanout<'_, '_>,
     delivery: Delivery<'_>,
-    tally: &mut Tally,
-) -> bool {
+    delivered: &mut u64,
+) -> Offered {
     let Slot {
         session,
         connection,
@@ -291,16 +348,17 @@ fn offer(
     let mut wire = connection.as_deref_mut().map(|c| c.wire());
     match session.outbound.offer(wire.as_mut(), message, delivery) {
         Offer::Sent => {
-            tally.delivered += 1;
-            let Some(connection) = connection.as_deref_mut() else {
-                return false;
-            };
-            !std::mem::replace(&mut connection.dirty, true)
+            *delivered += 1;
+            let was_dirty = connection
+                .as_deref_mut()
+                .is_none_or(|connection| std::mem::replace(&mut connection.dirty, true));
+            if was_dirty {
+                Offered::Taken
+            } else {
+                Offered::Dirty
+            }
         }
-        Offer::Queued => false,
-        Offer::Dropped(_) => {
-            tally.dropped += 1;
-            false
-        }
+        Offer::Queued => Offered::Taken,
+        Offer::Dropped(reason) => Offered::Dropped(reason),
     }
 }

@@ -1,6 +1,6 @@
 //! Ends: of a connection, of a session on this node, of the whole node.
 
-use super::{Shard, connection::Connection, slots::SlotKey};
+use super::{Shard, connection::Connection, slots::SlotKey, telling::ended_because};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::{Disconnect, ReasonCode, Version};
 use raftmq_proto::v1;
@@ -86,19 +86,21 @@ impl Shard {
         };
         self.counters.add(Metric::ClientDisconnected, 1);
         let (discard_will, expiry_seconds, reason) = match end {
-            End::Lost { why } => (false, None, why),
+            End::Lost { why } => {
+                self.tell_disconnected(key, &connection, &why, None);
+                (false, None, why)
+            }
             End::Goodbye {
                 discard_will,
                 expiry_seconds,
             } => {
+                let why = "disconnected by the client".to_owned();
+                self.tell_disconnected(key, &connection, &why, None);
                 self.finish(*connection);
-                (
-                    discard_will,
-                    expiry_seconds,
-                    "disconnected by the client".to_owned(),
-                )
+                (discard_will, expiry_seconds, why)
             }
             End::Broker { reason, why } => {
+                self.tell_disconnected(key, &connection, &why, Some(reason));
                 self.say_goodbye(*connection, reason);
                 (false, None, why)
             }
@@ -191,6 +193,7 @@ impl Shard {
             return;
         };
         self.counters.add(Metric::ClientDisconnected, 1);
+        self.tell_disconnected(key, &connection, ended_because(reason), Some(reason));
         self.say_goodbye(*connection, reason);
         if let Some(slot) = self.slots.get_mut(key) {
             slot.session.inbound.connection_lost();

@@ -1,7 +1,7 @@
 //! What the replicated table tells the shard about its sessions.
 
 use super::{Shard, slots::SlotKey};
-use raftmq_api::counters::Metric;
+use raftmq_api::{counters::Metric, event::ClaimName};
 use raftmq_mqtt::codec::ReasonCode;
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ pub(crate) struct SessionEvent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionChange {
     /// A later claim on this node: the connection is replaced, the session stays.
-    TakenHere,
+    TakenHere { by: ClaimName },
     /// A claim on another node: the session moves there.
-    TakenAway,
+    TakenAway { by: ClaimName },
     /// The session ended.
     Ended { by_administrator: bool },
 }
@@ -30,25 +30,26 @@ impl Shard {
             return;
         };
         match event.change {
-            SessionChange::TakenHere => self.taken_here(key, event.epoch),
-            SessionChange::TakenAway => self.taken_away(key, event.epoch),
+            SessionChange::TakenHere { by } => self.taken_here(key, event.epoch, by),
+            SessionChange::TakenAway { by } => self.taken_away(key, event.epoch, by),
             SessionChange::Ended { by_administrator } => {
                 self.ended(key, event.epoch, by_administrator)
             }
         }
     }
 
-    fn taken_here(&mut self, key: SlotKey, epoch: u64) {
+    fn taken_here(&mut self, key: SlotKey, epoch: u64, by: ClaimName) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         slot.lost_epoch = slot.lost_epoch.max(epoch);
         if slot.epoch == epoch {
+            self.tell_taken_over(key, epoch, by);
             self.drop_connection(key, ReasonCode::SessionTakenOver);
         }
     }
 
-    fn taken_away(&mut self, key: SlotKey, epoch: u64) {
+    fn taken_away(&mut self, key: SlotKey, epoch: u64, by: ClaimName) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -57,6 +58,7 @@ impl Shard {
         if slot.epoch > epoch || (slot.epoch < epoch && slot.claims > 0) {
             return;
         }
+        self.tell_taken_over(key, epoch, by);
         self.drop_connection(key, ReasonCode::SessionTakenOver);
         self.depart(key, epoch);
         self.remove_if_unused(key);

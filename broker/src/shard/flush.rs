@@ -88,6 +88,7 @@ impl Shard {
         let full = self.engine.mailboxes[shard.index()].is_full();
         if full && publication.qos == QoS::AtMostOnce {
             self.counters.add(Metric::MessagesDropped, 1);
+            self.tell_drop_of(publication.publisher, publication, "shard_full");
             return;
         }
         self.begin_staging();
@@ -105,6 +106,7 @@ impl Shard {
     ) {
         if publication.qos == QoS::AtMostOnce && self.engine.links[link].is_full() {
             self.counters.add(Metric::MessagesDropped, 1);
+            self.tell_drop_of(publication.publisher, publication, "link_full");
             return;
         }
         self.begin_staging();

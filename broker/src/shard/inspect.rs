@@ -1,6 +1,6 @@
 //! What the HTTP API asks a shard: the live state of its sessions, and to act inside one.
 
-use super::{Shard, ShardRef, slots::SlotKey, subscribe};
+use super::{Shard, ShardRef, slots::SlotKey, subscribe, telling};
 use raftmq_mqtt::codec::QoS;
 use raftmq_store::table::Outcome;
 use std::sync::Arc;
@@ -114,6 +114,11 @@ pub(crate) async fn subscribe(
                 .filter(|(_, ok)| **ok)
                 .map(|(filter, _)| filter)
                 .collect();
+            for filter in &accepted {
+                if let Some(subscription) = telling::subscription_named(filter, qos.number()) {
+                    shard.borrow().tell_subscribed(key, &subscription);
+                }
+            }
             Shard::retained_for_admin(&shard, key, &accepted, qos);
             Ok(granted)
         }
@@ -127,7 +132,7 @@ pub(crate) async fn unsubscribe(
     client_id: String,
     filter: String,
 ) -> Result<bool, SubscribeRefusal> {
-    let (op, engine) = {
+    let (key, told, op, engine) = {
         let shard = shard.borrow();
         let key = shard.online(&client_id)?;
         let slot = shard
@@ -136,12 +141,17 @@ pub(crate) async fn unsubscribe(
             .ok_or(SubscribeRefusal::UnknownClient)?;
         let filters = vec![shard.unsubscription(key, &filter)];
         (
+            key,
+            shard.to_be_told(&filters),
             subscribe::unsubscribe_op(&slot.client_id, slot.epoch, filters),
             shard.engine.clone(),
         )
     };
     match engine.propose(op).await {
-        Ok(Outcome::Unsubscribed { existed }) => Ok(existed.first().copied().unwrap_or(false)),
+        Ok(Outcome::Unsubscribed { existed }) => {
+            shard.borrow().tell_unsubscribed(key, told, &existed);
+            Ok(existed.first().copied().unwrap_or(false))
+        }
         _ => Err(SubscribeRefusal::NotReplicated),
     }
 }

@@ -17,6 +17,7 @@
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
+//! | [`telling`] | what listeners to the node's events are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
@@ -40,9 +41,13 @@ mod screening;
 mod slots;
 mod subscribe;
 mod sweep;
+mod telling;
 mod transfer;
 
-use crate::{counting::ShardCounters, engine::Engine, plugin::ExtensionsView, router::TopicCache};
+use crate::{
+    counting::ShardCounters, engine::Engine, events::DropTally, plugin::ExtensionsView,
+    router::TopicCache,
+};
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
 use slots::{SlotKey, Slots};
@@ -103,6 +108,8 @@ pub struct Shard {
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
     deferred: deferred::DeferredPublishes,
     output: flush::Output,
+    /// Drops that listeners are told of with the next sweep.
+    drops: DropTally,
     /// Connections whose input waits for a lease, a link or a shard.
     paused: Vec<(SlotKey, ConnectionId)>,
     pause_ticker: Option<Waker>,
@@ -177,6 +184,7 @@ impl Shard {
             output: flush::Output::new(&engine),
             deferred: deferred::DeferredPublishes::new(engine.links.len()),
             slots: Slots::default(),
+            drops: DropTally::default(),
             departed: HashMap::new(),
             paused: Vec::new(),
             pause_ticker: None,

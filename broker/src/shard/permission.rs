@@ -8,22 +8,23 @@ use crate::{
 };
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::{Publish, QoS, ReasonCode, Version};
-use std::{borrow::Cow, net::IpAddr, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::SystemTime};
 
 /// Who a connected client is, as far as permissions depend on it.
 pub(crate) struct ClientIdentity {
-    pub user_name: Option<Box<str>>,
-    pub ip: IpAddr,
+    pub user_name: Option<Arc<str>>,
+    /// Where it connects from; behind a trusted proxy, what that said.
+    pub peer: SocketAddr,
     pub superuser: bool,
     rules: Option<Arc<AccessRules>>,
     until: Option<SystemTime>,
 }
 
 impl ClientIdentity {
-    pub fn new(user_name: Option<&str>, ip: IpAddr, grant: Grant) -> ClientIdentity {
+    pub fn new(user_name: Option<&str>, peer: SocketAddr, grant: Grant) -> ClientIdentity {
         ClientIdentity {
             user_name: user_name.map(Into::into),
-            ip,
+            peer,
             superuser: grant.superuser,
             rules: grant.rules,
             until: grant.until,
@@ -39,7 +40,7 @@ impl ClientIdentity {
         Who {
             client_id,
             user_name: self.user_name.as_deref(),
-            ip: self.ip,
+            ip: self.peer.ip(),
         }
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn screen(
 ) -> Result<ClientIdentity, Refusal> {
     check(shard, request)?;
     let grant = authenticate(shard, request, peer).await?;
-    let identity = ClientIdentity::new(request.user_name.as_deref(), peer.ip(), grant);
+    let identity = ClientIdentity::new(request.user_name.as_deref(), peer, grant);
     check_will_access(shard, request, &identity)?;
     Ok(identity)
 }

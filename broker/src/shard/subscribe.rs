@@ -179,6 +179,9 @@ impl Shard {
         self.counters.add(Metric::ClientSubscribeError, failed);
         self.counters
             .add(Metric::SessionSubscribed, codes.len() as u64 - failed);
+        for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
+            self.tell_subscribed(request.key, subscription);
+        }
         self.send_retained(&request, &existed);
         self.mark_dirty(request.key);
     }
@@ -249,6 +252,7 @@ impl Shard {
             .collect();
         self.counters
             .add(Metric::ClientUnsubscribe, subscriptions.len() as u64);
+        let told = self.to_be_told(&subscriptions);
         let op = unsubscribe_op(&slot.client_id, slot.epoch, subscriptions);
         let (engine, me) = (self.engine.clone(), self.me.clone());
         self.request_begun(key);
@@ -259,6 +263,7 @@ impl Shard {
             shard.request_ended(key, connection);
             match outcome {
                 Ok(Outcome::Unsubscribed { existed }) => {
+                    shard.tell_unsubscribed(key, told, &existed);
                     shard.unsubscribed(key, connection, version, packet_id, &existed);
                 }
                 other => {

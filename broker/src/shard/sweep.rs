@@ -44,6 +44,7 @@ impl Shard {
         self.check_connections();
         self.forget_departed();
         self.measure();
+        self.tell_noted_drops();
     }
 
     /// A node that has been without a lease for the grace period sends its clients away, so that they
