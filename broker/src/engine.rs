@@ -3,7 +3,8 @@
 
 use crate::{
     admission::Admission,
-    counting::{Counters, HandshakeGauges},
+    counting::Counters,
+    gauges::Gauges,
     link::Link,
     router::Resolver,
     settings::Settings,
@@ -42,8 +43,8 @@ pub struct Engine {
     pub links: Vec<Arc<Link>>,
     /// Counters of the shards.
     pub counters: Counters,
-    /// Connections on their way to CONNACK.
-    pub gauges: HandshakeGauges,
+    /// What is, and the highest that it was.
+    pub gauges: Gauges,
     /// How many connections there may be.
     pub admission: Admission,
     /// Set when the node begins to stop: nothing new is accepted.

@@ -11,6 +11,7 @@ mod connect;
 mod counting;
 pub mod dev;
 mod engine;
+mod gauges;
 mod link;
 pub mod logging;
 pub mod node;

@@ -5,13 +5,17 @@ use super::{
     publish::Route,
     slots::{Slot, SlotKey, Slots},
 };
-use crate::{engine::Engine, router::LocalSubscriber};
+use crate::{
+    counting::{self, ShardCounters},
+    engine::Engine,
+    router::LocalSubscriber,
+};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, Offer, Session},
+    session::{Delivery, Offer, Pumped, Session},
 };
 use raftmq_store::table::Table;
 
@@ -192,6 +196,7 @@ impl Shard {
         if offer(slot, &mut message, delivery, &mut tally) {
             self.output.add(key);
         }
+        self.counters.add(Metric::MessagesPublishRetain, 1);
         self.count_delivered(Origin::Retained, &tally);
     }
 
@@ -204,13 +209,12 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return;
         };
-        let mut dropped = 0;
+        let counters = &self.counters;
         slot.session
             .outbound
-            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
-                dropped += 1
+            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
+                count_pumped(counters, pumped)
             });
-        self.counters.add(Metric::MessagesDropped, dropped);
     }
 
     /// The window has room again, or the socket took what waited: goes on with the queue.
@@ -225,32 +229,35 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return;
         };
-        let before = slot.session.outbound.queue_len();
-        let mut dropped = 0;
+        let counters = &self.counters;
         slot.session
             .outbound
-            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |_| {
-                dropped += 1
+            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
+                count_pumped(counters, pumped)
             });
-        let sent = (before - slot.session.outbound.queue_len()) as u64 - dropped;
-        self.counters.add(Metric::MessagesDropped, dropped);
-        self.counters.add(Metric::MessagesDeliveredCustom, sent);
         self.mark_dirty(key);
     }
 
     fn count_delivered(&self, origin: Origin, tally: &Tally) {
-        let delivered = match origin {
-            Origin::Client => Metric::MessagesDeliveredCustom,
-            Origin::Admin => Metric::MessagesDeliveredAdmin,
-            Origin::Will => Metric::MessagesDeliveredLastwill,
-            Origin::System => Metric::MessagesDeliveredSystem,
-            Origin::Retained => Metric::MessagesDeliveredRetain,
-        };
-        self.counters.add(delivered, tally.delivered);
-        if tally.dropped > 0 {
-            self.counters.add(Metric::MessagesDropped, tally.dropped);
-        }
+        self.counters
+            .add(counting::delivered(origin), tally.delivered);
+        self.counters.add(Metric::MessagesDropped, tally.dropped);
     }
+
+    /// The session is over: what still waits in its queue is dropped. What was sent and not
+    /// acknowledged counts as delivered.
+    pub(super) fn count_discarded(&self, session: &Session) {
+        let waiting = session.outbound.queue_len() as u64;
+        self.counters.add(Metric::MessagesDropped, waiting);
+    }
+}
+
+fn count_pumped(counters: &ShardCounters, pumped: Pumped) {
+    let metric = match pumped {
+        Pumped::Sent(origin) => counting::delivered(origin),
+        Pumped::Dropped(_) => Metric::MessagesDropped,
+    };
+    counters.add(metric, 1);
 }
 
 /// What a subscriber that is not this shard's any more would have got.

@@ -1,7 +1,6 @@
 //! What the replicated table tells the shard about its sessions.
 
 use super::{Shard, slots::SlotKey};
-use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::ReasonCode;
 use std::sync::Arc;
 
@@ -75,7 +74,6 @@ impl Shard {
             false => ReasonCode::SessionTakenOver,
         };
         self.drop_connection(key, reason);
-        self.counters.add(Metric::SessionTerminated, 1);
         self.remove_if_unused(key);
     }
 }

@@ -43,7 +43,6 @@ impl Shard {
         self.check_lease();
         self.check_connections();
         self.forget_departed();
-        self.measure();
     }
 
     /// A node that has been without a lease for the grace period sends its clients away, so that they
