@@ -127,13 +127,13 @@ fn a_client_that_goes_between_two_pieces_hides_no_other() {
 fn routes_of_a_topic_are_read_in_pieces() {
     let world = world();
     let all = world.table.routes_matching("x/1", None, 100);
-    let (mut read, mut after): (Vec<(Arc<str>, NodeId)>, Option<(Arc<str>, NodeId)>) =
-        Default::default();
+    let mut read: Vec<(Arc<str>, NodeId)> = Vec::new();
     loop {
-        let from = after.as_ref().map(|(filter, node)| (&**filter, *node));
-        let piece = world.table.routes_matching("x/1", from, 1);
-        let Some(last) = piece.last() else { break };
-        after = Some(last.clone());
+        let after = read.last().map(|(filter, node)| (&**filter, *node));
+        let piece = world.table.routes_matching("x/1", after, 1);
+        if piece.is_empty() {
+            break;
+        }
         read.extend(piece);
     }
     assert_eq!(read, all);
