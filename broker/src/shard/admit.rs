@@ -201,14 +201,12 @@ fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
         return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, why));
     }
     shard.counters.add(Metric::ClientAuthenticate, 1);
-    if request.user_name.is_none() {
-        if !settings.allow_anonymous {
-            shard.counters.add(Metric::ClientAuthAnonymousError, 1);
-            return Err(Refusal::new(
-                ReasonCode::NotAuthorized,
-                "anonymous clients are not let in",
-            ));
-        }
+    if request.user_name.is_none() && !settings.allow_anonymous {
+        shard.counters.add(Metric::ClientAuthAnonymousError, 1);
+        return Err(Refusal::new(
+            ReasonCode::NotAuthorized,
+            "anonymous clients are not let in",
+        ));
     }
     check_will(request, settings)
 }
