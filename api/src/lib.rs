@@ -23,5 +23,6 @@ pub use api::{Api, ApiConfig, ApiParts, Phase};
 pub use http::server::serve;
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
-    KnownNode, KnownSession, KnownSubscription, PIECE_SESSIONS, ReplicatedView, ReplicationError,
+    KnownNode, KnownSession, KnownSubscription, PIECE_ROWS, PIECE_SESSIONS, ReplicatedView,
+    ReplicationError, Subscribing, SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
 };

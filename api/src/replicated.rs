@@ -1,7 +1,9 @@
 //! The replicated table as the handlers read it.
 //!
-//! Lists are read in pieces ([`PIECE_SESSIONS`]) and the task yields between them: a list of a
+//! Lists are read in pieces ([`PIECE_SESSIONS`], [`PIECE_ROWS`]) and the task yields between them: a list of a
 //! million subscriptions must hold up neither the table's writer nor the runtime.
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
@@ -9,6 +11,8 @@ use crate::node::ClientRow;
 
 /// Sessions read in one go.
 pub const PIECE_SESSIONS: usize = 512;
+/// Subscriptions or routes read in one go.
+pub const PIECE_ROWS: usize = 512;
 
 /// What the handlers ask from the replicated state.
 pub trait ReplicatedView: Send + Sync + 'static {
@@ -20,12 +24,24 @@ pub trait ReplicatedView: Send + Sync + 'static {
     fn session(&self, client_id: &str) -> Option<KnownSession>;
     /// At most `count` sessions in ascending order of client identifier, behind `after`.
     fn sessions_after(&self, after: Option<&str>, count: usize) -> Vec<KnownSession>;
-    /// A client's subscriptions, in ascending order of (filter, share group).
-    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription>;
+    /// At most `count` subscriptions in ascending order of (client identifier, filter, share group),
+    /// behind `after`. There may be more though fewer came; [`SubscriptionPiece::next`] tells.
+    fn subscriptions_after(
+        &self,
+        scope: &SubscriptionScope,
+        after: Option<&SubscriptionPlace>,
+        count: usize,
+    ) -> SubscriptionPiece;
     /// At most `count` routes in ascending order of (filter, node), behind `after`.
     fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)>;
-    /// All routes whose filter matches a topic name, in ascending order of (filter, node).
-    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)>;
+    /// At most `count` routes whose filter matches a topic name, in ascending order of (filter, node),
+    /// behind `after`.
+    fn routes_matching(
+        &self,
+        topic: &str,
+        after: Option<&(String, u64)>,
+        count: usize,
+    ) -> Vec<(String, u64)>;
     /// Ends a client's session, whoever owns it. Done when it is committed and applied here.
     fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Done when everything that was acknowledged before the call is applied here.
@@ -58,13 +74,59 @@ pub struct KnownSession {
     pub local_address: String,
 }
 
+/// Which subscriptions are listed. All but the first are looked up, not searched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionScope {
+    /// All.
+    All,
+    /// Those of one client.
+    Client(String),
+    /// Those to exactly this topic filter, in share groups or not.
+    Filter(String),
+    /// Those whose filter matches this topic name.
+    Matching(String),
+}
+
+/// Up to where a list of subscriptions has been read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionPlace {
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Filter and share group (empty: none) of the last one; `None`: all of the client's are read.
+    pub within: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// A piece of a list of subscriptions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SubscriptionPiece {
+    /// The rows.
+    pub rows: Vec<KnownSubscription>,
+    /// Where to read on; `None`: that was all.
+    pub next: Option<SubscriptionPlace>,
+}
+
+/// A client that subscribes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscribing {
+    /// Client identifier.
+    pub client_id: Arc<str>,
+    /// Its node.
+    pub node_id: u64,
+    /// Its address, "ip:port".
+    pub peer_address: String,
+    /// 3, 4 or 5.
+    pub protocol_version: u32,
+}
+
 /// A subscription in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownSubscription {
+    /// Whose it is.
+    pub client: Arc<Subscribing>,
     /// Topic filter without `$share/<group>/`.
-    pub filter: String,
-    /// Share group; empty: an ordinary subscription.
-    pub share: String,
+    pub filter: Arc<str>,
+    /// Share group; `None`: an ordinary subscription.
+    pub share: Option<Arc<str>>,
     /// Subscription options as in MQTT 5 §3.8.3.1.
     pub options: u8,
     /// Subscription identifier; 0: none.

@@ -2,74 +2,40 @@
 //! it writes; readers add the shards up.
 
 use crate::shard::ShardId;
-use parking_lot::Mutex;
 use raftmq_api::counters::{Metric, Metrics};
+use raftmq_mqtt::publication::Origin;
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// The counters that one shard writes.
+/// The counters that one thread writes.
 pub struct ShardCounters {
     metrics: [AtomicU64; Metric::COUNT],
-    gauges: Mutex<ShardGauges>,
 }
 
 impl Default for ShardCounters {
     fn default() -> Self {
         Self {
             metrics: std::array::from_fn(|_| AtomicU64::new(0)),
-            gauges: Mutex::default(),
         }
     }
 }
 
 impl ShardCounters {
-    /// Adds to a counter. Only the shard's own thread calls it, so a load and a store are enough.
+    /// Adds to a counter. Only the owning thread calls it, so a load and a store are enough.
     pub fn add(&self, metric: Metric, n: u64) {
         if n > 0 {
             let counter = &self.metrics[metric as usize];
             counter.store(counter.load(Relaxed) + n, Relaxed);
         }
     }
-
-    /// Replaces the gauges.
-    pub fn set_gauges(&self, gauges: ShardGauges) {
-        *self.gauges.lock() = gauges;
-    }
 }
 
-/// Gauges of one shard, as of its last sweep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShardGauges {
-    /// Clients connected.
-    pub connections: u64,
-    /// Sessions in memory.
-    pub sessions: u64,
-    /// Deliveries under way.
-    pub inflight: u64,
-    /// Messages in queues.
-    pub queued: u64,
-    /// QoS 2 publishes received and not released.
-    pub unreleased: u64,
-    /// Publishes that wait for other nodes.
-    pub deferred: u64,
-}
-
-impl ShardGauges {
-    fn add(&mut self, other: ShardGauges) {
-        self.connections += other.connections;
-        self.sessions += other.sessions;
-        self.inflight += other.inflight;
-        self.queued += other.queued;
-        self.unreleased += other.unreleased;
-        self.deferred += other.deferred;
-    }
-}
-
-/// The counters of all shards of a node.
+/// The counters of a node: those of its shards, and of what follows the replicated table.
 pub struct Counters {
     shards: Vec<Arc<ShardCounters>>,
+    table: Arc<ShardCounters>,
 }
 
 impl Counters {
@@ -77,6 +43,7 @@ impl Counters {
     pub fn new(shards: usize) -> Counters {
         Counters {
             shards: (0..shards).map(|_| Arc::default()).collect(),
+            table: Arc::default(),
         }
     }
 
@@ -85,12 +52,17 @@ impl Counters {
         self.shards[shard.index()].clone()
     }
 
-    /// All shards together, with the sums that the API shows beside their parts.
+    /// The counters of the thread that applies the log.
+    pub fn table(&self) -> Arc<ShardCounters> {
+        self.table.clone()
+    }
+
+    /// All together, with the sums that the API shows beside their parts.
     pub fn metrics(&self) -> Metrics {
         let mut sum = Metrics::default();
-        for shard in &self.shards {
+        for counters in self.shards.iter().chain([&self.table]) {
             for metric in Metric::ALL {
-                sum[*metric] += shard.metrics[*metric as usize].load(Relaxed);
+                sum[*metric] += counters.metrics[*metric as usize].load(Relaxed);
             }
         }
         for (total, parts) in SUMS {
@@ -98,14 +70,49 @@ impl Counters {
         }
         sum
     }
+}
 
-    /// All shards together.
-    pub fn gauges(&self) -> ShardGauges {
-        let mut sum = ShardGauges::default();
-        for shard in &self.shards {
-            sum.add(*shard.gauges.lock());
-        }
-        sum
+/// Where a message of this origin is counted when it is published.
+pub fn published(origin: Origin) -> Metric {
+    match origin {
+        Origin::Client => MessagesPublishCustom,
+        Origin::Admin => MessagesPublishAdmin,
+        Origin::Will => MessagesPublishLastwill,
+        Origin::System => MessagesPublishSystem,
+        Origin::Retained => MessagesPublishRetain,
+    }
+}
+
+/// Where it is counted when there is no subscription for it.
+pub fn nonsubscribed(origin: Origin) -> Metric {
+    match origin {
+        // A retained message is sent to a subscription, so it always has one.
+        Origin::Client | Origin::Retained => MessagesNonsubscribedCustom,
+        Origin::Admin => MessagesNonsubscribedAdmin,
+        Origin::Will => MessagesNonsubscribedLastwill,
+        Origin::System => MessagesNonsubscribedSystem,
+    }
+}
+
+/// Where it is counted when it is sent to a client.
+pub fn delivered(origin: Origin) -> Metric {
+    match origin {
+        Origin::Client => MessagesDeliveredCustom,
+        Origin::Admin => MessagesDeliveredAdmin,
+        Origin::Will => MessagesDeliveredLastwill,
+        Origin::System => MessagesDeliveredSystem,
+        Origin::Retained => MessagesDeliveredRetain,
+    }
+}
+
+/// Where it is counted when a client acknowledges it.
+pub fn acked(origin: Origin) -> Metric {
+    match origin {
+        Origin::Client => MessagesAckedCustom,
+        Origin::Admin => MessagesAckedAdmin,
+        Origin::Will => MessagesAckedLastwill,
+        Origin::System => MessagesAckedSystem,
+        Origin::Retained => MessagesAckedRetain,
     }
 }
 
@@ -120,6 +127,7 @@ const SUMS: &[(Metric, &[Metric])] = &[
             MessagesPublishBridge,
             MessagesPublishCustom,
             MessagesPublishLastwill,
+            MessagesPublishRetain,
             MessagesPublishSystem,
         ],
     ),
@@ -157,50 +165,6 @@ const SUMS: &[(Metric, &[Metric])] = &[
     ),
 ];
 
-/// Connections on their way from accept to CONNACK.
-#[derive(Debug, Default)]
-pub struct HandshakeGauges {
-    handshaking: Arc<AtomicUsize>,
-    active: Arc<AtomicUsize>,
-    begun: AtomicU64,
-}
-
-/// Counts one for as long as it lives.
-#[derive(Debug)]
-pub struct Counted(Arc<AtomicUsize>);
-
-impl Counted {
-    fn new(gauge: &Arc<AtomicUsize>) -> Counted {
-        gauge.fetch_add(1, Relaxed);
-        Counted(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl HandshakeGauges {
-    /// A connection without CONNACK.
-    pub fn handshaking(&self) -> Counted {
-        self.begun.fetch_add(1, Relaxed);
-        Counted::new(&self.handshaking)
-    }
-
-    /// One whose CONNECT is being worked on.
-    pub fn handshaking_active(&self) -> Counted {
-        Counted::new(&self.active)
-    }
-
-    /// Now: without CONNACK, being worked on, begun since start.
-    pub fn read(&self) -> (u64, u64, u64) {
-        let (handshaking, active) = (self.handshaking.load(Relaxed), self.active.load(Relaxed));
-        (handshaking as u64, active as u64, self.begun.load(Relaxed))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,11 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_is_counted_while_it_lasts() {
-        let gauges = HandshakeGauges::default();
-        let first = gauges.handshaking();
-        assert_eq!(gauges.read(), (1, 0, 1));
-        drop(first);
-        assert_eq!(gauges.read(), (0, 0, 1));
+    fn every_part_of_a_total_is_in_it() {
+        let parts_of = |total: Metric| {
+            let prefix = format!("{}.", total.name());
+            let parts = Metric::ALL
+                .iter()
+                .filter(move |m| m.name().starts_with(&prefix));
+            parts.copied().collect::<Vec<_>>()
+        };
+        for (total, parts) in SUMS {
+            assert_eq!(parts_of(*total), *parts, "{}", total.name());
+        }
     }
 }

@@ -3,8 +3,9 @@
 
 use crate::{
     admission::Admission,
-    counting::{Counters, HandshakeGauges},
+    counting::Counters,
     events::EventSink,
+    gauges::Gauges,
     link::Link,
     plugin::{ExtensionsCell, PluginHost},
     router::Resolver,
@@ -46,8 +47,8 @@ pub struct Engine {
     pub counters: Counters,
     /// Where shards tell what happens to their clients.
     pub events: Arc<EventSink>,
-    /// Connections on their way to CONNACK.
-    pub gauges: HandshakeGauges,
+    /// What is, and the highest that it was.
+    pub gauges: Gauges,
     /// How many connections there may be.
     pub admission: Admission,
     /// Set when the node begins to stop: nothing new is accepted.

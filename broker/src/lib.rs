@@ -13,6 +13,7 @@ pub mod ctl;
 pub mod dev;
 mod engine;
 mod events;
+mod gauges;
 mod link;
 pub mod logging;
 pub mod node;

@@ -2,17 +2,21 @@
 //!
 //! Called by the store while it applies entries, so it only sorts events into mailboxes.
 
-use crate::shard::{
-    events::{SessionChange, SessionEvent},
-    mailbox::{Mail, Mailbox},
-    shard_of,
+use crate::{
+    counting::ShardCounters,
+    gauges::Gauges,
+    shard::{
+        events::{SessionChange, SessionEvent},
+        mailbox::{Mail, Mailbox},
+        shard_of,
+    },
 };
-use raftmq_api::event::ClaimName;
+use raftmq_api::{counters::Metric, event::ClaimName};
 use raftmq_mqtt::publication::Origin;
 use raftmq_proto::v1;
 use raftmq_store::{
     Observer, Phase,
-    table::{EndReason, TableEvent},
+    table::{Countable, Counts, EndReason, TableEvent},
 };
 use std::sync::{
     Arc,
@@ -29,17 +33,27 @@ pub struct TableObserver {
     pub lives: Arc<AtomicU64>,
     /// Told which other nodes go down.
     pub links: Vec<Arc<crate::link::Link>>,
+    /// Counts what the table does once for the cluster.
+    pub counters: Arc<ShardCounters>,
+    /// Shows how much the table holds.
+    pub gauges: Gauges,
 }
 
 impl Observer for TableObserver {
     fn applied(&mut self, _index: u64, events: &[TableEvent], phase: Phase) {
         for event in events {
-            // Wills of a time when this node had no clients have been delivered by the others.
-            if phase == Phase::CatchingUp && matches!(event, TableEvent::WillDue(_)) {
+            // Wills of a time when this node had no clients have been delivered and counted by the
+            // others.
+            let is_past = matches!(event, TableEvent::WillDue(_) | TableEvent::Counted { .. });
+            if phase == Phase::CatchingUp && is_past {
                 continue;
             }
             self.event(event);
         }
+    }
+
+    fn measured(&mut self, counts: Counts) {
+        self.gauges.set_table(counts);
     }
 
     fn table_replaced(&mut self) {
@@ -66,15 +80,17 @@ impl TableObserver {
                 previous_epoch,
                 node,
                 epoch,
+                goes_on,
+                ..
             } if u64::from(*previous_node) == self.node_id => {
                 let by = ClaimName {
                     node_id: (*node).into(),
                     epoch: (*epoch).into(),
                 };
-                let change = if by.node_id == self.node_id {
-                    SessionChange::TakenHere { by }
-                } else {
-                    SessionChange::TakenAway { by }
+                let change = match (by.node_id == self.node_id, goes_on) {
+                    (true, _) => SessionChange::TakenHere { by },
+                    (false, true) => SessionChange::TakenAway { by },
+                    (false, false) => SessionChange::Replaced { by },
                 };
                 self.session(client_id, (*previous_epoch).into(), change);
             }
@@ -93,6 +109,7 @@ impl TableObserver {
             }
             TableEvent::WillDue(message) => self.deliver_will(message),
             TableEvent::NodeDown { node, .. } => self.node_down((*node).into()),
+            TableEvent::Counted { by, what } if u64::from(*by) == self.node_id => self.count(what),
             _ => {}
         }
     }
@@ -121,6 +138,21 @@ impl TableObserver {
                 routed_at: u64::MAX,
                 gate: None,
             });
+        }
+    }
+
+    fn count(&self, what: &Countable) {
+        match what {
+            Countable::SessionCreated => self.counters.add(Metric::SessionCreated, 1),
+            Countable::SessionResumed => self.counters.add(Metric::SessionResumed, 1),
+            Countable::SessionTerminated => self.counters.add(Metric::SessionTerminated, 1),
+            Countable::WillPublished(message) => {
+                let message = message.clone();
+                let shard = shard_of(&message.client_id, self.mailboxes.len());
+                self.mailboxes[shard.index()].put(Mail::Run(Box::new(move |shard| {
+                    shard.borrow_mut().count_will(&message.topic);
+                })));
+            }
         }
     }
 

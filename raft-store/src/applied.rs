@@ -16,7 +16,7 @@ use crate::lease::Lease;
 use crate::lives::{Life, Lives, LivesView};
 use crate::local::LocalNode;
 use crate::progress::Progress;
-use crate::table::{Applied, SharedTable, TableEvent};
+use crate::table::{Applied, Counts, SharedTable, TableEvent};
 
 /// Whether events are news to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub trait Observer: Send + 'static {
     /// An entry was applied; the table shows its effect. Not called for entries that are replayed from
     /// this node's own log at its start.
     fn applied(&mut self, index: u64, events: &[TableEvent], phase: Phase);
+    /// How much there is, seen from this node, after the entry that [`Observer::applied`] told.
+    fn measured(&mut self, _counts: Counts) {}
     /// The table as a whole is another one: after the start, and after a snapshot was received.
     fn table_replaced(&mut self);
     /// The cluster has declared this node down: its sessions are not its own any more. The node will
@@ -64,7 +66,10 @@ impl Followers {
             } else {
                 Phase::CatchingUp
             };
-            self.observer.lock().applied(index, &applied.events, phase);
+            let counts = self.table.read().counts(self.local.node_id.into());
+            let mut observer = self.observer.lock();
+            observer.applied(index, &applied.events, phase);
+            observer.measured(counts);
         }
         for (batch, outcomes) in entry.batches.iter().zip(applied.outcomes) {
             if batch.node_id == self.local.node_id {

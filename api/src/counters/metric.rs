@@ -8,6 +8,9 @@ use super::named_indices;
 named_indices! {
     /// A counter that only grows. The index of its value is `metric as usize`.
     ///
+    /// Each thing is counted once in the cluster, by the node where it happens; what happens to a node that is
+    /// down (its sessions end) is counted by another one.
+    ///
     /// `messages.*` are counted by where a message comes from: `.custom` an MQTT client, `.admin`
     /// the HTTP API, `.system` a `$SYS` topic, `.lastwill` a Will, `.retain` a retained message
     /// sent to a new subscription, `.bridge` a bridge; the bare name is the sum.
@@ -40,9 +43,9 @@ named_indices! {
         ClientPublishCheckAcl = "client.publish.check.acl",
         /// QoS 2 PUBLISH received again and not routed again.
         ClientPublishDuplicate = "client.publish.duplicate",
-        /// PUBLISH that could not be accepted, for any reason.
+        /// PUBLISH that could not be accepted or kept, for any reason.
         ClientPublishError = "client.publish.error",
-        /// Topic filters asked for in SUBSCRIBE packets.
+        /// Topic filters asked for, in SUBSCRIBE packets or for a client by the HTTP API.
         ClientSubscribe = "client.subscribe",
         /// Topic filters refused by an access rule.
         ClientSubscribeAuthError = "client.subscribe.auth.error",
@@ -50,7 +53,7 @@ named_indices! {
         ClientSubscribeCheckAcl = "client.subscribe.check.acl",
         /// Topic filters refused, for any reason.
         ClientSubscribeError = "client.subscribe.error",
-        /// Topic filters in UNSUBSCRIBE packets.
+        /// Topic filters in UNSUBSCRIBE packets, or of the HTTP API for a client.
         ClientUnsubscribe = "client.unsubscribe",
         /// PUBACK and PUBREC received.
         MessagesAcked = "messages.acked",
@@ -66,7 +69,7 @@ named_indices! {
         MessagesAckedRetain = "messages.acked.retain",
         /// See the enum.
         MessagesAckedSystem = "messages.acked.system",
-        /// PUBLISH packets sent to clients.
+        /// Messages sent to clients. One that is repeated after a reconnect counts once.
         MessagesDelivered = "messages.delivered",
         /// See the enum.
         MessagesDeliveredAdmin = "messages.delivered.admin",
@@ -80,7 +83,8 @@ named_indices! {
         MessagesDeliveredRetain = "messages.delivered.retain",
         /// See the enum.
         MessagesDeliveredSystem = "messages.delivered.system",
-        /// Messages dropped: queue full, expired, too large for the client, session ended.
+        /// Messages dropped: offline with QoS 0, queue full, client too slow, expired, too large for the
+        /// client, still in the queue of a session that ended, on the way to a node that went down.
         MessagesDropped = "messages.dropped",
         /// Messages published for which there was no subscription.
         MessagesNonsubscribed = "messages.nonsubscribed",
@@ -110,13 +114,13 @@ named_indices! {
         MessagesPublishSystem = "messages.publish.system",
         /// Sessions created.
         SessionCreated = "session.created",
-        /// Sessions that a client came back to.
+        /// Sessions that a client came back to, on whichever node.
         SessionResumed = "session.resumed",
         /// Subscriptions made or replaced.
         SessionSubscribed = "session.subscribed",
-        /// Sessions ended.
+        /// Sessions ended, for whatever reason; expiry, takeover and the death of a node included.
         SessionTerminated = "session.terminated",
-        /// Subscriptions removed by UNSUBSCRIBE.
+        /// Subscriptions removed by UNSUBSCRIBE or by the HTTP API.
         SessionUnsubscribed = "session.unsubscribed",
     }
 }

@@ -11,13 +11,13 @@ named_indices! {
         Connections = "connections",
         /// Messages held back by `$delayed/…`.
         DelayedPublishs = "delayed_publishs",
-        /// Messages on their way to other nodes.
+        /// Messages handed to the links that the other nodes have not taken yet.
         Forwards = "forwards",
         /// Connections that have not yet been answered with a CONNACK.
         Handshakings = "handshakings",
         /// Those of them whose CONNECT is being worked on.
         HandshakingsActive = "handshakings_active",
-        /// Handshakes per second.
+        /// CONNECT packets per second, over the last second.
         HandshakingsRate = "handshakings_rate",
         /// QoS 2 publishes received and not yet released.
         InInflights = "in_inflights",

@@ -7,5 +7,6 @@ pub(crate) mod error;
 pub(crate) mod page;
 pub(crate) mod parameters;
 pub(crate) mod reply;
+pub(crate) mod rows;
 pub(crate) mod segment;
 pub(crate) mod server;

@@ -15,12 +15,20 @@ const NEXT_CURSOR: HeaderName = HeaderName::from_static("x-next-cursor");
 /// `application/json; charset=utf-8`, status 200; 500 when the value cannot be written as JSON.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Response {
     match serde_json::to_vec(value) {
-        Ok(bytes) => typed("application/json; charset=utf-8", bytes.into()),
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
+        Ok(bytes) => json_body(bytes.into()),
+        Err(error) => unwritable(&error),
     }
+}
+
+/// `application/json; charset=utf-8`, status 200, for a body that is JSON.
+pub(crate) fn json_body(body: Body) -> Response {
+    typed("application/json; charset=utf-8", body)
+}
+
+/// 500: an answer could not be written.
+pub(crate) fn unwritable(error: &serde_json::Error) -> Response {
+    tracing::error!(%error, "an answer could not be written as JSON");
+    StatusCode::INTERNAL_SERVER_ERROR.into_response()
 }
 
 /// `text/plain; charset=utf-8`, status 200.

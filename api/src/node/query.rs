@@ -19,11 +19,18 @@ pub struct ClientQuery {
 impl ClientQuery {
     /// Whether the row belongs into the answer, its place in the order apart.
     pub fn matches(&self, row: &ClientRow) -> bool {
+        let filter = &self.filter;
+        self.may_match(row) && within(filter.queue_from, filter.queue_to, row.queue)
+    }
+
+    /// The same as far as the replicated table can tell: without the length of the queue, which only
+    /// the session's node knows.
+    pub fn may_match(&self, row: &ClientRow) -> bool {
         let after = self.after.as_deref();
         after.is_none_or(|after| row.client_id.as_str() > after)
             && names_match(&self.filter, row)
             && flags_match(&self.filter, row)
-            && bounds_match(&self.filter, row)
+            && times_match(&self.filter, row)
     }
 }
 
@@ -50,10 +57,11 @@ fn flags_match(filter: &ClientFilter, row: &ClientRow) -> bool {
             .is_none_or(|v| v == row.protocol_version)
 }
 
-fn bounds_match(filter: &ClientFilter, row: &ClientRow) -> bool {
-    let within = |from: Option<u64>, to: Option<u64>, value: u64| {
-        from.is_none_or(|v| value >= v) && to.is_none_or(|v| value <= v)
-    };
+fn within(from: Option<u64>, to: Option<u64>, value: u64) -> bool {
+    from.is_none_or(|v| value >= v) && to.is_none_or(|v| value <= v)
+}
+
+fn times_match(filter: &ClientFilter, row: &ClientRow) -> bool {
     within(
         filter.created_from_ms,
         filter.created_to_ms,
@@ -62,7 +70,7 @@ fn bounds_match(filter: &ClientFilter, row: &ClientRow) -> bool {
         filter.connected_from_ms,
         filter.connected_to_ms,
         row.connected_at_ms,
-    ) && within(filter.queue_from, filter.queue_to, row.queue)
+    )
 }
 
 /// The username as the API shows it.

@@ -15,6 +15,7 @@ use crate::http::error::ApiError;
 use crate::http::page::encode_cursor;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
+use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
 use crate::node::{ClientFilter, ClientPage, ClientQuery, ClientRow, Node, NodeError, PageBuilder};
 use crate::node::{merge, shown_username};
@@ -81,13 +82,13 @@ async fn list(State(api): State<Api>, parameters: Parameters) -> Result<Response
     let page = merge(pages, query.limit);
     let last = page.rows.last().filter(|_| page.more);
     let next_cursor = last.and_then(|row| encode_cursor(&row.client_id));
-    let rows: Vec<ClientJson> = page.rows.iter().map(ClientJson::from).collect();
     let qualifiers = Qualifiers {
         unreachable,
         next_cursor,
         ..Default::default()
     };
-    Ok(qualifiers.attach(reply::json(&rows)))
+    let write: WriteRow<ClientRow> = |row, out| serde_json::to_writer(out, &ClientJson::from(row));
+    Ok(qualifiers.attach(rows(page.rows, write)))
 }
 
 /// The pages of all nodes, and who did not answer: their page comes from the table.

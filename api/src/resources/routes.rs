@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::topics::topic_name;
 use crate::api::Api;
 use crate::http::error::ApiError;
-use crate::http::page::encode_cursor;
+use crate::http::page::Page;
 use crate::http::parameters::Parameters;
-use crate::http::reply::{self, Qualifiers};
+use crate::http::reply::Qualifiers;
+use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
+use crate::replicated::PIECE_ROWS;
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -44,28 +46,45 @@ impl<'a> From<&'a (String, u64)> for Route<'a> {
     }
 }
 
-/// The first rows of `routes`, which come in the order of (filter, node), and where to read on.
-fn page(mut routes: Vec<(String, u64)>, limit: usize, applied_index: u64) -> Response {
-    let more = routes.len() > limit;
-    routes.truncate(limit);
-    let next_cursor = routes.last().filter(|_| more).and_then(encode_cursor);
-    let rows: Vec<Route<'_>> = routes.iter().map(Route::from).collect();
-    let applied_index = Some(applied_index);
-    Qualifiers {
-        applied_index,
-        next_cursor,
-        ..Default::default()
+/// A piece of the list behind a route.
+type ReadPiece<'a> = dyn Fn(Option<&(String, u64)>) -> Vec<(String, u64)> + Send + Sync + 'a;
+
+/// The first rows, and where to read on. `piece` gives at most [`PIECE_ROWS`].
+async fn answer(
+    api: &Api,
+    query: &Parameters,
+    piece: &ReadPiece<'_>,
+) -> Result<Response, ApiError> {
+    let mut page = Page::new(query.limit()? as usize);
+    let mut after: Option<(String, u64)> = query.cursor()?;
+    api.freshen(query.consistency()?).await?;
+    let applied_index = Some(api.replicated().applied_index());
+    loop {
+        let routes = piece(after.as_ref());
+        let is_last = routes.len() < PIECE_ROWS;
+        after = routes.last().cloned();
+        let full = routes.into_iter().try_for_each(|route| {
+            let bytes = size_of_val(&route) + route.0.len();
+            page.push(route, bytes)
+        });
+        if is_last || full.is_break() {
+            break;
+        }
+        tokio::task::yield_now().await;
     }
-    .attach(reply::json(&rows))
+    let qualifiers = Qualifiers {
+        applied_index,
+        next_cursor: page.next_cursor(Clone::clone),
+        ..Default::default()
+    };
+    let write: WriteRow<(String, u64)> =
+        |route, out| serde_json::to_writer(out, &Route::from(route));
+    Ok(qualifiers.attach(rows(page.rows, write)))
 }
 
 async fn list(State(api): State<Api>, query: Parameters) -> Result<Response, ApiError> {
-    let limit = query.limit()? as usize;
-    let after: Option<(String, u64)> = query.cursor()?;
-    api.freshen(query.consistency()?).await?;
-    let applied_index = api.replicated().applied_index();
-    let routes = api.replicated().routes_after(after.as_ref(), limit + 1);
-    Ok(page(routes, limit, applied_index))
+    let piece = |after: Option<&_>| api.replicated().routes_after(after, PIECE_ROWS);
+    answer(&api, &query, &piece).await
 }
 
 async fn of_topic(
@@ -74,11 +93,6 @@ async fn of_topic(
     query: Parameters,
 ) -> Result<Response, ApiError> {
     let topic = topic_name(&topic)?;
-    let limit = query.limit()? as usize;
-    let after: Option<(String, u64)> = query.cursor()?;
-    api.freshen(query.consistency()?).await?;
-    let applied_index = api.replicated().applied_index();
-    let mut routes = api.replicated().routes_matching(topic);
-    routes.retain(|route| after.as_ref().is_none_or(|after| route > after));
-    Ok(page(routes, limit, applied_index))
+    let piece = |after: Option<&_>| api.replicated().routes_matching(topic, after, PIECE_ROWS);
+    answer(&api, &query, &piece).await
 }

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::topics::topic_name;
 use crate::api::Api;
 use crate::http::error::ApiError;
-use crate::http::page::encode_cursor;
+use crate::http::page::{Consistency, Page};
 use crate::http::parameters::Parameters;
-use crate::http::reply::{self, Qualifiers};
+use crate::http::reply::Qualifiers;
+use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
-use crate::node::ClientRow;
-use crate::replicated::{KnownSubscription, PIECE_SESSIONS};
+use crate::replicated::{KnownSubscription, PIECE_ROWS, SubscriptionPlace, SubscriptionScope};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -33,22 +33,22 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
 }
 
 #[derive(Debug, Serialize)]
-struct SubscriptionRow {
-    client_addr: String,
-    clientid: String,
+struct SubscriptionRow<'a> {
+    client_addr: &'a str,
+    clientid: &'a str,
     node_id: u64,
-    opts: Options,
+    opts: Options<'a>,
     qos: u8,
-    share: Option<String>,
-    topic: String,
+    share: Option<&'a str>,
+    topic: &'a str,
 }
 
 /// What only MQTT 5 has is left out for a client of an earlier version.
 #[derive(Debug, Serialize)]
-struct Options {
+struct Options<'a> {
     qos: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
+    group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,37 +59,28 @@ struct Options {
     retain_handling: Option<u8>,
 }
 
-impl SubscriptionRow {
-    fn new(client: &ClientRow, subscription: KnownSubscription) -> Self {
-        let options = Options::new(client.protocol_version, &subscription);
+impl<'a> From<&'a KnownSubscription> for SubscriptionRow<'a> {
+    fn from(subscription: &'a KnownSubscription) -> Self {
+        let client = &subscription.client;
         Self {
-            client_addr: client.peer_address.clone(),
-            clientid: client.client_id.clone(),
+            client_addr: &client.peer_address,
+            clientid: &client.client_id,
             node_id: client.node_id,
-            qos: options.qos,
-            share: options.group.clone(),
-            opts: options,
-            topic: subscription.filter,
+            qos: qos(subscription),
+            share: subscription.share.as_deref(),
+            opts: Options::from(subscription),
+            topic: &subscription.filter,
         }
-    }
-
-    /// The key of the order: (client identifier, filter, share group).
-    fn key(&self) -> Key {
-        (
-            self.clientid.clone(),
-            self.topic.clone(),
-            self.share.clone().unwrap_or_default(),
-        )
     }
 }
 
-impl Options {
-    fn new(protocol_version: u32, subscription: &KnownSubscription) -> Self {
+impl<'a> From<&'a KnownSubscription> for Options<'a> {
+    fn from(subscription: &'a KnownSubscription) -> Self {
         let bits = subscription.options;
-        let v5 = protocol_version >= 5;
+        let v5 = subscription.client.protocol_version >= 5;
         Self {
-            qos: bits & 0b11,
-            group: Some(subscription.share.clone()).filter(|share| !share.is_empty()),
+            qos: qos(subscription),
+            group: subscription.share.as_deref(),
             id: Some(subscription.id).filter(|id| *id != 0),
             no_local: v5.then_some(bits & 0b100 != 0),
             retain_as_published: v5.then_some(bits & 0b1000 != 0),
@@ -98,7 +89,33 @@ impl Options {
     }
 }
 
+fn qos(subscription: &KnownSubscription) -> u8 {
+    subscription.options & 0b11
+}
+
+/// The order of the rows, and the cursor: client identifier, filter, share group.
 type Key = (String, String, String);
+
+fn key(subscription: &KnownSubscription) -> Key {
+    let share = subscription.share.as_deref().unwrap_or_default();
+    (
+        subscription.client.client_id.to_string(),
+        subscription.filter.to_string(),
+        share.to_owned(),
+    )
+}
+
+fn place((client_id, filter, share): Key) -> SubscriptionPlace {
+    SubscriptionPlace {
+        client_id: client_id.into(),
+        within: Some((filter.into(), share.into())),
+    }
+}
+
+/// Memory of a row beside its client's, which rows share.
+fn weight(subscription: &KnownSubscription) -> usize {
+    size_of::<KnownSubscription>() + size_of_val(&*subscription.client)
+}
 
 /// The conditions of the list; all given ones hold for a row.
 struct Filter {
@@ -107,7 +124,6 @@ struct Filter {
     qos: Option<u8>,
     share: Option<String>,
     match_topic: Option<String>,
-    after: Option<Key>,
 }
 
 impl Filter {
@@ -120,101 +136,74 @@ impl Filter {
             qos: query.qos("qos")?,
             share: query.text("share"),
             match_topic,
-            after: query.cursor()?,
         })
     }
 
-    fn keeps(&self, row: &SubscriptionRow) -> bool {
-        self.topic.as_ref().is_none_or(|topic| *topic == row.topic)
-            && self.qos.is_none_or(|qos| qos == row.qos)
-            && self
-                .share
-                .as_ref()
-                .is_none_or(|share| row.share.as_ref() == Some(share))
+    /// The condition that leaves the fewest rows to be looked at.
+    fn scope(&self) -> SubscriptionScope {
+        if let Some(client_id) = &self.client_id {
+            SubscriptionScope::Client(client_id.clone())
+        } else if let Some(topic) = &self.topic {
+            SubscriptionScope::Filter(topic.clone())
+        } else if let Some(topic) = &self.match_topic {
+            SubscriptionScope::Matching(topic.clone())
+        } else {
+            SubscriptionScope::All
+        }
+    }
+
+    fn keeps(&self, row: &KnownSubscription) -> bool {
+        let is = |wanted: &Option<String>, value: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| value == Some(wanted))
+        };
+        is(&self.client_id, Some(&row.client.client_id))
+            && is(&self.topic, Some(&row.filter))
+            && is(&self.share, row.share.as_deref())
+            && self.qos.is_none_or(|wanted| wanted == qos(row))
             && self
                 .match_topic
                 .as_ref()
-                .is_none_or(|name| matches(&row.topic, name))
-            && self.after.as_ref().is_none_or(|after| row.key() > *after)
+                .is_none_or(|name| matches(&row.filter, name))
     }
 }
 
-/// All rows of one client that the filter keeps.
-fn rows_of<'a>(
-    api: &Api,
-    client: &'a ClientRow,
-    filter: &'a Filter,
-) -> impl Iterator<Item = SubscriptionRow> + use<'a> {
-    let subscriptions = api.replicated().subscriptions_of(&client.client_id);
-    let rows = subscriptions
-        .into_iter()
-        .map(|s| SubscriptionRow::new(client, s));
-    rows.filter(|row| filter.keeps(row))
+/// What is asked, checked.
+struct Question {
+    filter: Filter,
+    limit: usize,
+    after: Option<SubscriptionPlace>,
+    consistency: Consistency,
+}
+
+impl Question {
+    fn new(query: &Parameters) -> Result<Self, ApiError> {
+        Ok(Self {
+            filter: Filter::new(query)?,
+            limit: query.limit()? as usize,
+            after: query.cursor()?.map(place),
+            consistency: query.consistency()?,
+        })
+    }
+
+    /// The first rows, and where to read on.
+    async fn answer(self, api: &Api) -> Response {
+        let applied_index = Some(api.replicated().applied_index());
+        let page = page(api, &self.filter, self.after, self.limit).await;
+        let qualifiers = Qualifiers {
+            applied_index,
+            next_cursor: page.next_cursor(key),
+            ..Default::default()
+        };
+        let write: WriteRow<KnownSubscription> =
+            |row, out| serde_json::to_writer(out, &SubscriptionRow::from(row));
+        qualifiers.attach(rows(page.rows, write))
+    }
 }
 
 async fn list(State(api): State<Api>, query: Parameters) -> Result<Response, ApiError> {
-    let limit = query.limit()? as usize;
-    let filter = Filter::new(&query)?;
-    api.freshen(query.consistency()?).await?;
-    let applied_index = api.replicated().applied_index();
-    let rows = match &filter.client_id {
-        Some(client_id) => {
-            let session = api.replicated().session(client_id);
-            session.map_or_else(Vec::new, |s| rows_of(&api, &s.row, &filter).collect())
-        }
-        None => scan(&api, &filter, limit + 1).await,
-    };
-    Ok(page(rows, limit, applied_index))
-}
-
-/// The first rows, and where to read on.
-fn page(mut rows: Vec<SubscriptionRow>, limit: usize, applied_index: u64) -> Response {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let last = rows.last().filter(|_| more);
-    let next_cursor = last.and_then(|row| encode_cursor(&row.key()));
-    let applied_index = Some(applied_index);
-    Qualifiers {
-        applied_index,
-        next_cursor,
-        ..Default::default()
-    }
-    .attach(reply::json(&rows))
-}
-
-/// The first `count` rows of all clients.
-async fn scan(api: &Api, filter: &Filter, count: usize) -> Vec<SubscriptionRow> {
-    let mut rows = Vec::new();
-    // The client that the cursor points into may have more rows.
-    let first = filter
-        .after
-        .as_ref()
-        .and_then(|(client_id, ..)| api.replicated().session(client_id));
-    rows.extend(
-        first
-            .iter()
-            .flat_map(|session| rows_of(api, &session.row, filter)),
-    );
-    let mut after = filter
-        .after
-        .as_ref()
-        .map(|(client_id, ..)| client_id.clone());
-    while rows.len() < count {
-        let sessions = api
-            .replicated()
-            .sessions_after(after.as_deref(), PIECE_SESSIONS);
-        let Some(last) = sessions.last() else { break };
-        after = Some(last.row.client_id.clone());
-        for session in &sessions {
-            rows.extend(rows_of(api, &session.row, filter));
-            if rows.len() >= count {
-                break;
-            }
-        }
-        tokio::task::yield_now().await;
-    }
-    rows.truncate(count);
-    rows
+    let question = Question::new(&query)?;
+    api.freshen(question.consistency).await?;
+    Ok(question.answer(&api).await)
 }
 
 async fn of_client(
@@ -222,14 +211,36 @@ async fn of_client(
     Segment(client_id): Segment,
     query: Parameters,
 ) -> Result<Response, ApiError> {
-    let limit = query.limit()? as usize;
-    let filter = Filter::new(&query)?;
-    api.freshen(query.consistency()?).await?;
-    let applied_index = api.replicated().applied_index();
-    let session = api.replicated().session(&client_id);
-    let client = session
-        .ok_or_else(|| ApiError::unknown_client(&client_id))?
-        .row;
-    let rows = rows_of(&api, &client, &filter).collect();
-    Ok(page(rows, limit, applied_index))
+    let mut question = Question::new(&query)?;
+    api.freshen(question.consistency).await?;
+    if api.replicated().session(&client_id).is_none() {
+        return Err(ApiError::unknown_client(&client_id));
+    }
+    question.filter.client_id = Some(client_id);
+    Ok(question.answer(&api).await)
+}
+
+async fn page(
+    api: &Api,
+    filter: &Filter,
+    mut after: Option<SubscriptionPlace>,
+    limit: usize,
+) -> Page<KnownSubscription> {
+    let (scope, mut page) = (filter.scope(), Page::new(limit));
+    loop {
+        let piece = api
+            .replicated()
+            .subscriptions_after(&scope, after.as_ref(), PIECE_ROWS);
+        for row in piece.rows.into_iter().filter(|row| filter.keeps(row)) {
+            let bytes = weight(&row);
+            if page.push(row, bytes).is_break() {
+                return page;
+            }
+        }
+        if piece.next.is_none() {
+            return page;
+        }
+        after = piece.next;
+        tokio::task::yield_now().await;
+    }
 }

@@ -25,7 +25,7 @@ async fn world() -> World {
         ],
     );
     let mut with_id = subscription("foo/+", "", 0b10_1101);
-    with_id.id = 9;
+    with_id.3 = 9;
     view.subscriptions
         .insert("c/2".into(), vec![subscription("$SYS/#", "", 0), with_id]);
     Setup {

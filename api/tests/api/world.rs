@@ -11,7 +11,8 @@ use raftmq_api::event::{Event, EventClient, EventFeed, EventFilter, EventKind, T
 use raftmq_api::node::*;
 use raftmq_api::{
     Api, ApiConfig, ApiParts, Identity, KnownNode, KnownSession, KnownSubscription, Node,
-    NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, query_server, serve,
+    NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, Subscribing, SubscriptionPiece,
+    SubscriptionPlace, SubscriptionScope, query_server, serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, oneshot, watch};
@@ -22,12 +23,16 @@ pub const CLUSTER: &str = "7d1e2a54-cluster";
 /// 2022-07-30 10:14:08 UTC.
 pub const CONNECTED_AT_MS: u64 = 1_659_176_048_000;
 
+/// Filter, share group, options, subscription identifier.
+pub type Subscription = (String, Option<String>, u8, u32);
+
 /// Replicated state in memory.
 #[derive(Default)]
 pub struct View {
     pub nodes: Vec<KnownNode>,
     pub sessions: Mutex<BTreeMap<String, KnownSession>>,
-    pub subscriptions: BTreeMap<String, Vec<KnownSubscription>>,
+    /// By client, in order of filter and share group.
+    pub subscriptions: BTreeMap<String, Vec<Subscription>>,
     pub no_leader: bool,
     pub not_ready: Option<&'static str>,
 }
@@ -52,11 +57,38 @@ impl ReplicatedView for View {
             .take(count)
             .collect()
     }
-    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription> {
-        self.subscriptions
-            .get(client_id)
-            .cloned()
-            .unwrap_or_default()
+    fn subscriptions_after(
+        &self,
+        scope: &SubscriptionScope,
+        after: Option<&SubscriptionPlace>,
+        count: usize,
+    ) -> SubscriptionPiece {
+        let is_in_scope = |s: &KnownSubscription| match scope {
+            SubscriptionScope::All => true,
+            SubscriptionScope::Client(id) => **id == *s.client.client_id,
+            SubscriptionScope::Filter(filter) => **filter == *s.filter,
+            SubscriptionScope::Matching(topic) => raftmq_mqtt::topic::matches(&s.filter, topic),
+        };
+        let is_behind = |s: &KnownSubscription| {
+            after.is_none_or(|after| {
+                let share = s.share.clone().unwrap_or_else(|| "".into());
+                let place = (s.client.client_id.clone(), Some((s.filter.clone(), share)));
+                place > (after.client_id.clone(), after.within.clone())
+            })
+        };
+        let all = self.all_subscriptions().into_iter();
+        let mut rows: Vec<_> = all.filter(|s| is_in_scope(s) && is_behind(s)).collect();
+        let more = rows.len() > count;
+        rows.truncate(count);
+        let place = |s: &KnownSubscription| SubscriptionPlace {
+            client_id: s.client.client_id.clone(),
+            within: Some((
+                s.filter.clone(),
+                s.share.clone().unwrap_or_else(|| "".into()),
+            )),
+        };
+        let next = rows.last().filter(|_| more).map(place);
+        SubscriptionPiece { rows, next }
     }
     fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)> {
         let routes = self.routes();
@@ -66,9 +98,20 @@ impl ReplicatedView for View {
             .take(count)
             .collect()
     }
-    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)> {
-        let matching = |r: &(String, u64)| raftmq_mqtt::topic::matches(&r.0, topic);
-        self.routes().into_iter().filter(matching).collect()
+    fn routes_matching(
+        &self,
+        topic: &str,
+        after: Option<&(String, u64)>,
+        count: usize,
+    ) -> Vec<(String, u64)> {
+        let wanted = |r: &(String, u64)| {
+            raftmq_mqtt::topic::matches(&r.0, topic) && after.is_none_or(|after| r > after)
+        };
+        self.routes()
+            .into_iter()
+            .filter(wanted)
+            .take(count)
+            .collect()
     }
     fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
         let ended = self.replicated().map(|()| {
@@ -94,6 +137,29 @@ impl View {
         }
     }
 
+    fn all_subscriptions(&self) -> Vec<KnownSubscription> {
+        let sessions = self.sessions.lock().unwrap();
+        let of_client = |(id, all): (&String, &Vec<Subscription>)| {
+            let row = &sessions[id].row;
+            let client = Arc::new(Subscribing {
+                client_id: id.as_str().into(),
+                node_id: row.node_id,
+                peer_address: row.peer_address.clone(),
+                protocol_version: row.protocol_version,
+            });
+            let known =
+                |(filter, share, options, subscription_id): &Subscription| KnownSubscription {
+                    client: client.clone(),
+                    filter: filter.as_str().into(),
+                    share: share.as_deref().map(Into::into),
+                    options: *options,
+                    id: *subscription_id,
+                };
+            all.iter().map(known).collect::<Vec<_>>()
+        };
+        self.subscriptions.iter().flat_map(of_client).collect()
+    }
+
     fn routes(&self) -> Vec<(String, u64)> {
         let sessions = self.sessions.lock().unwrap();
         let mut routes: Vec<_> = self
@@ -101,7 +167,7 @@ impl View {
             .iter()
             .flat_map(|(id, all)| {
                 all.iter()
-                    .map(|s| (s.filter.clone(), sessions[id].row.node_id))
+                    .map(|(filter, ..)| (filter.clone(), sessions[id].row.node_id))
             })
             .collect();
         routes.sort();
@@ -324,13 +390,9 @@ pub fn session(row: ClientRow) -> KnownSession {
     }
 }
 
-pub fn subscription(filter: &str, share: &str, options: u8) -> KnownSubscription {
-    KnownSubscription {
-        filter: filter.into(),
-        share: share.into(),
-        options,
-        id: 0,
-    }
+pub fn subscription(filter: &str, share: &str, options: u8) -> Subscription {
+    let share = Some(share.to_owned()).filter(|share| !share.is_empty());
+    (filter.into(), share, options, 0)
 }
 
 /// A running API server. Stops when dropped.

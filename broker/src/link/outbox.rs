@@ -73,6 +73,8 @@ pub struct Link {
     acknowledged: Vec<AtomicU64>,
     /// Per shard: number of its last publication that was handed over.
     sent: Vec<AtomicU64>,
+    /// Publications that were dropped because the peer went down.
+    given_up: AtomicU64,
     mailboxes: Vec<Arc<Mailbox>>,
     pub(super) channel: tonic::transport::Channel,
 }
@@ -95,6 +97,7 @@ impl Link {
             wake: Notify::new(),
             sent: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
             acknowledged: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
+            given_up: AtomicU64::new(0),
             mailboxes,
             channel,
         }
@@ -118,6 +121,22 @@ impl Link {
     /// Bytes waiting or not acknowledged.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Publications that were handed over and that the peer has not taken yet.
+    pub fn under_way(&self) -> u64 {
+        let shards = self.sent.iter().zip(&self.acknowledged);
+        let under_way = shards.map(|(sent, taken)| {
+            // What is taken is read first: it never overtakes what was sent.
+            let taken = taken.load(Ordering::Acquire);
+            sent.load(Ordering::Acquire).saturating_sub(taken)
+        });
+        under_way.sum()
+    }
+
+    /// Publications that were dropped because the peer went down before it had said that it has them.
+    pub fn given_up(&self) -> u64 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// Number of the shard's last publication that the peer has taken.
@@ -219,6 +238,7 @@ impl Link {
                 moved.extend(batch.upto);
             }
         }
+        self.advance(&moved);
         self.tell(&moved);
     }
 
@@ -244,13 +264,21 @@ impl Link {
             moved.extend(unacknowledged.drain(..).flat_map(|batch| batch.upto));
             moved.extend(waiting.drain(..).map(|chunk| (chunk.shard, chunk.upto)));
         }
+        self.given_up
+            .fetch_add(self.advance(&moved), Ordering::Relaxed);
         self.tell(&moved);
     }
 
+    /// Moves the shards' positions on; by how many publications.
+    fn advance(&self, moved: &[(ShardId, u64)]) -> u64 {
+        let by = |(shard, upto): &(ShardId, u64)| {
+            let before = self.acknowledged[shard.index()].fetch_max(*upto, Ordering::AcqRel);
+            upto.saturating_sub(before)
+        };
+        moved.iter().map(by).sum()
+    }
+
     fn tell(&self, moved: &[(ShardId, u64)]) {
-        for (shard, upto) in moved {
-            self.acknowledged[shard.index()].fetch_max(*upto, Ordering::Release);
-        }
         for (index, mailbox) in self.mailboxes.iter().enumerate() {
             if moved.iter().any(|(shard, _)| shard.index() == index) {
                 mailbox.put(Mail::LinksMoved);
@@ -361,5 +389,6 @@ mod tests {
         link.peer_is_down();
         assert_eq!(link.held_bytes(), 0);
         assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 2);
+        assert_eq!((link.under_way(), link.given_up()), (0, 2));
     }
 }

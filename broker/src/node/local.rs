@@ -1,18 +1,17 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
-use super::replicated::row;
+use super::{replicated::row, sampling::Sampler};
 use crate::{
     admin,
     config::Config,
     engine::Engine,
     events::Terms,
-    shard::{LiveSession, PublishOutcome, SubscribeRefusal},
+    shard::{LiveSession, PublishOutcome, SubscribeRefusal, shard_of},
 };
 use futures::{future::join_all, stream};
-use parking_lot::Mutex;
 use raftmq_api::{
     Node, NodeError,
-    counters::{Metrics, Stat, Stats},
+    counters::{Metric, Metrics, Stats},
     event::{EventFeed, EventFilter},
     machine,
     node::{
@@ -37,46 +36,41 @@ pub(super) struct LocalNode {
     engine: Arc<Engine>,
     data_dir: PathBuf,
     started: Instant,
-    highs: Mutex<Highs>,
-}
-
-/// Highest values so far, and what the handshake rate is measured from.
-struct Highs {
-    stats: Stats,
-    handshakes: u64,
-    measured: Instant,
-    rate: u64,
+    sampler: Arc<Sampler>,
 }
 
 impl LocalNode {
-    pub fn new(engine: Arc<Engine>, config: &Config) -> LocalNode {
-        let highs = Highs {
-            stats: Stats::default(),
-            handshakes: 0,
-            measured: Instant::now(),
-            rate: 0,
-        };
+    pub fn new(engine: Arc<Engine>, config: &Config, sampler: Arc<Sampler>) -> LocalNode {
         LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
             started: Instant::now(),
-            highs: Mutex::new(highs),
+            sampler,
         }
     }
 
-    async fn live_sessions(&self) -> HashMap<Arc<str>, LiveSession> {
-        let asked = self
-            .engine
-            .mailboxes
+    /// Fills in what only the shards know, asking each of them once.
+    async fn enliven(&self, rows: &mut [ClientRow]) {
+        let mailboxes = &self.engine.mailboxes;
+        let mut wanted: Vec<Vec<Arc<str>>> = vec![Vec::new(); mailboxes.len()];
+        for row in rows.iter() {
+            let shard = shard_of(&row.client_id, mailboxes.len());
+            wanted[shard.index()].push(row.client_id.as_str().into());
+        }
+        let asked = mailboxes
             .iter()
-            .map(|mailbox| mailbox.ask(|shard| shard.live_sessions()));
-        let answers = join_all(asked).await;
-        answers
-            .into_iter()
-            .flatten()
-            .flatten()
-            .map(|live| (live.client_id.clone(), live))
-            .collect()
+            .zip(wanted)
+            .filter(|(_, client_ids)| !client_ids.is_empty())
+            .map(|(mailbox, client_ids)| {
+                mailbox.ask(move |shard| shard.live_sessions(&client_ids))
+            });
+        let answers = join_all(asked).await.into_iter().flatten().flatten();
+        let live: HashMap<_, _> = answers.map(|live| (live.client_id.clone(), live)).collect();
+        for row in rows {
+            if let Some(live) = live.get(row.client_id.as_str()) {
+                enliven(row, live);
+            }
+        }
     }
 
     /// This node's sessions of the table behind `after`, a piece at a time, and where to go on.
@@ -96,19 +90,21 @@ impl LocalNode {
         (rows, last.filter(|_| count == PIECE_SESSIONS))
     }
 
+    /// Rows come in the order of the page, so it is done when one has been left out.
     async fn page(&self, query: ClientQuery) -> ClientPage {
-        let live = self.live_sessions().await;
+        let mut page = PageBuilder::new(query.clone());
+        if let Some(client_id) = &query.filter.client_id {
+            let row = self.one(client_id.clone()).await;
+            row.into_iter().for_each(|row| page.offer(row));
+            return page.finish();
+        }
         let mut after = query.after.clone();
-        let mut page = PageBuilder::new(query);
         loop {
-            let (rows, next) = self.piece(after.as_deref());
-            for mut row in rows {
-                if let Some(live) = live.get(row.client_id.as_str()) {
-                    enliven(&mut row, live);
-                }
-                page.offer(row);
-            }
-            let Some(next) = next else {
+            let (mut rows, next) = self.piece(after.as_deref());
+            rows.retain(|row| query.may_match(row));
+            self.enliven(&mut rows).await;
+            rows.into_iter().for_each(|row| page.offer(row));
+            let Some(next) = next.filter(|_| !page.is_full()) else {
                 return page.finish();
             };
             after = Some(next);
@@ -135,49 +131,12 @@ impl LocalNode {
         Some(found)
     }
 
-    async fn read_stats(&self) -> Stats {
-        let asked = self
-            .engine
-            .mailboxes
-            .iter()
-            .map(|mailbox| mailbox.ask(|shard| shard.measure()));
-        join_all(asked).await;
-        let gauges = self.engine.counters.gauges();
-        let (handshaking, active, begun) = self.engine.gauges.read();
-        let mut highs = self.highs.lock();
-        let elapsed = highs.measured.elapsed();
-        if elapsed.as_millis() >= 1000 {
-            highs.rate = ((begun - highs.handshakes) as f64 / elapsed.as_secs_f64()).round() as u64;
-            highs.handshakes = begun;
-            highs.measured = Instant::now();
-        }
-        let rate = highs.rate;
-        let counts = {
-            let table = self.engine.store.table().read();
-            table.counts(self.engine.node_id.into())
-        };
-        for (stat, value) in [
-            (Stat::Connections, gauges.connections),
-            (Stat::Handshakings, handshaking),
-            (Stat::HandshakingsActive, active),
-            (Stat::HandshakingsRate, rate),
-            (Stat::Sessions, counts.sessions as u64),
-            (Stat::Subscriptions, counts.subscriptions as u64),
-            (
-                Stat::SubscriptionsShared,
-                counts.shared_subscriptions as u64,
-            ),
-            (Stat::Topics, counts.topics as u64),
-            (Stat::Routes, counts.routes as u64),
-            (Stat::Retained, counts.retained as u64),
-            (Stat::MessageQueues, gauges.queued),
-            (Stat::OutInflights, gauges.inflight),
-            (Stat::InInflights, gauges.unreleased),
-            (Stat::Forwards, gauges.deferred),
-        ] {
-            highs.stats.set(stat, value);
-        }
-        highs.stats.clone()
+    /// What the links have given up is counted by them, not by a shard.
+    fn read_metrics(&self) -> Metrics {
+        let mut metrics = self.engine.counters.metrics();
+        let given_up = self.engine.links.iter().map(|link| link.given_up());
+        metrics[Metric::MessagesDropped] += given_up.sum::<u64>();
+        metrics
     }
 }
 
@@ -281,11 +240,11 @@ impl Node for LocalNode {
     }
 
     fn stats(&self) -> Answer<'_, Stats> {
-        Box::pin(async { Ok(self.read_stats().await) })
+        Box::pin(async { Ok(self.sampler.read().await) })
     }
 
     fn metrics(&self) -> Answer<'_, Metrics> {
-        Box::pin(async { Ok(self.engine.counters.metrics()) })
+        Box::pin(async { Ok(self.read_metrics()) })
     }
 
     fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {

@@ -1,8 +1,10 @@
 //! One node of a cluster: builds the parts, wires them, and takes them down in order. No logic of
 //! the parts is here.
 
+mod listing;
 mod local;
 mod replicated;
+mod sampling;
 mod start;
 mod stop;
 

@@ -1,9 +1,11 @@
 //! The replicated table, as the HTTP API reads it.
 
+use super::listing;
 use crate::engine::Engine;
 use futures::future::BoxFuture;
 use raftmq_api::{
-    KnownNode, KnownSession, KnownSubscription, ReplicatedView, ReplicationError,
+    KnownNode, KnownSession, ReplicatedView, ReplicationError, SubscriptionPiece,
+    SubscriptionPlace, SubscriptionScope,
     node::{ClientRow, WillRow},
 };
 use raftmq_proto::v1;
@@ -115,19 +117,16 @@ impl ReplicatedView for TableView {
             .collect()
     }
 
-    fn subscriptions_of(&self, client_id: &str) -> Vec<KnownSubscription> {
+    fn subscriptions_after(
+        &self,
+        scope: &SubscriptionScope,
+        after: Option<&SubscriptionPlace>,
+        count: usize,
+    ) -> SubscriptionPiece {
+        let after = after.map(listing::place_in_table);
         let table = self.engine.store.table().read();
-        let mut subscriptions: Vec<_> = table
-            .subscriptions_of(client_id)
-            .map(|s| KnownSubscription {
-                filter: s.filter.to_string(),
-                share: s.share.as_deref().unwrap_or_default().to_owned(),
-                options: s.options,
-                id: s.id,
-            })
-            .collect();
-        subscriptions.sort_by(|a, b| (&a.filter, &a.share).cmp(&(&b.filter, &b.share)));
-        subscriptions
+        let piece = table.subscriptions_listed(listing::scope(scope), after.as_ref(), count);
+        listing::known(piece)
     }
 
     fn routes_after(&self, after: Option<&(String, u64)>, count: usize) -> Vec<(String, u64)> {
@@ -140,14 +139,19 @@ impl ReplicatedView for TableView {
             .collect()
     }
 
-    fn routes_matching(&self, topic: &str) -> Vec<(String, u64)> {
+    fn routes_matching(
+        &self,
+        topic: &str,
+        after: Option<&(String, u64)>,
+        count: usize,
+    ) -> Vec<(String, u64)> {
+        let after = after.map(|(filter, node)| (filter.as_str(), (*node).into()));
         let table = self.engine.store.table().read();
-        let mut routes: Vec<(String, u64)> = Vec::new();
-        table.for_each_route_matching(topic, |filter, node| {
-            routes.push((filter.to_string(), node.into()))
-        });
-        routes.sort();
+        let routes = table.routes_matching(topic, after, count);
         routes
+            .into_iter()
+            .map(|(filter, node)| (filter.to_string(), node.into()))
+            .collect()
     }
 
     fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {

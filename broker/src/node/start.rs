@@ -1,12 +1,15 @@
 //! Starting a node: all ports are opened before anything else happens, so that a port in use is the
 //! first thing that is told.
 
-use super::{Addresses, Node, Switches, local::LocalNode, replicated::TableView};
+use super::{
+    Addresses, Node, Switches, local::LocalNode, replicated::TableView, sampling::Sampler,
+};
 use crate::{
     admission::Admission,
     config::Config,
-    counting::{Counters, HandshakeGauges},
+    counting::Counters,
     engine::Engine,
+    gauges::Gauges,
     link::{self, Link, LinkService},
     observer::TableObserver,
     plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
@@ -104,11 +107,15 @@ impl Node {
             .collect();
         let links = links(config, &mailboxes)?;
         let lives = Arc::new(AtomicU64::new(0));
+        let counters = Counters::new(mailboxes.len());
+        let gauges = Gauges::default();
         let observer = TableObserver {
             node_id: config.node.id,
             mailboxes: mailboxes.clone(),
             lives: lives.clone(),
             links: links.clone(),
+            counters: counters.table(),
+            gauges: gauges.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
         let engine = Arc::new(Engine {
@@ -117,10 +124,10 @@ impl Node {
             lease: store.lease(),
             store,
             links,
-            counters: Counters::new(mailboxes.len()),
+            counters,
             mailboxes,
             events: Arc::default(),
-            gauges: HandshakeGauges::default(),
+            gauges,
             admission: Admission::new(connections_max(config)),
             stopping: stopping_seen,
             ended: ended_seen,
@@ -323,7 +330,9 @@ fn servers(
     phase: watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let identity = Arc::new(Identity::new(config.node.id));
-    let local: Arc<dyn raftmq_api::Node> = Arc::new(LocalNode::new(engine.clone(), config));
+    let sampler = Arc::new(Sampler::new(engine.clone()));
+    let local = LocalNode::new(engine.clone(), config, sampler.clone());
+    let local: Arc<dyn raftmq_api::Node> = Arc::new(local);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -343,6 +352,7 @@ fn servers(
             _ = ended.wait_for(|end| *end) => {}
         }
     })];
+    servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(tell_leader(engine.clone())));
     servers.push(tokio::spawn(learn_cluster_id(
         engine.clone(),

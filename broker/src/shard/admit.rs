@@ -17,8 +17,14 @@ use super::{
     telling::ended_because,
     transfer,
 };
-use crate::{admission::Ticket, connect::ConnectRequest, settings::Settings};
-use raftmq_api::{counters::Metric, event::ClaimName};
+use crate::{
+    admission::Ticket, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
+    settings::Settings,
+};
+use raftmq_api::{
+    counters::{Metric, Stat},
+    event::ClaimName,
+};
 use raftmq_mqtt::{
     codec::{ConnAck, ConnAckProperties, Disconnect, PACKET_SIZE_MAX, QoS, ReasonCode, Version},
     session::Session,
@@ -40,10 +46,20 @@ pub(super) fn adopt(shard: &ShardRef, adopted: Adopted) {
         rest,
         peer,
         ticket,
+        handshaking,
     } = adopted;
     match TcpStream::from_std(stream) {
         Ok(stream) => {
-            tokio::task::spawn_local(admit(shard.clone(), stream, request, rest, peer, ticket));
+            let shard = shard.clone();
+            tokio::task::spawn_local(admit(
+                shard,
+                stream,
+                request,
+                rest,
+                peer,
+                ticket,
+                handshaking,
+            ));
         }
         Err(error) => tracing::debug!(%peer, %error, "connection lost between shards"),
     }
@@ -64,6 +80,7 @@ pub(super) async fn admit(
     rest: Vec<u8>,
     peer: SocketAddr,
     ticket: Ticket,
+    handshaking: Counted,
 ) {
     debug_assert_eq!(
         shard_of(&request.client_id, shard.borrow().engine.mailboxes.len()),
@@ -71,15 +88,17 @@ pub(super) async fn admit(
     );
     let engine = shard.borrow().engine.clone();
     let won = {
-        let _gauge = engine.gauges.handshaking_active();
+        let _active = engine.gauges.counted(Stat::HandshakingsActive);
         claim(&shard, &stream, &request, peer).await
     };
     let (key, won, identity) = match won {
         Ok(won) => won,
         Err(refusal) => {
-            count_refusal(&shard, refusal.reason);
             tracing::debug!(%peer, client_id = request.client_id, why = refusal.why, "CONNECT refused");
-            send_refusal(&stream, request.version, refusal.reason).await;
+            let counters = shard.borrow().counters.clone();
+            send_refusal(&stream, request.version, refusal.reason, &counters).await;
+            drop(handshaking);
+            super::depart::linger(&stream).await;
             return;
         }
     };
@@ -88,26 +107,16 @@ pub(super) async fn admit(
         shard
             .borrow_mut()
             .establish(key, &request, &won, stream.clone(), rest, identity);
+    drop(handshaking);
     match established {
         Some(id) => {
             shard.borrow_mut().auto_subscribe(key, id);
             tokio::task::spawn_local(drive::drive(shard, key, id, stream, ticket));
         }
-        None => say_taken_over(&stream, &request).await,
-    }
-}
-
-fn count_refusal(shard: &ShardRef, reason: ReasonCode) {
-    let shard = shard.borrow();
-    shard.counters.add(Metric::ClientConnackError, 1);
-    match reason {
-        ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword => {
-            shard.counters.add(Metric::ClientConnackAuthError, 1);
+        None => {
+            let counters = shard.borrow().counters.clone();
+            say_taken_over(&stream, &request, &counters).await;
         }
-        ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => {
-            shard.counters.add(Metric::ClientConnackUnavailableError, 1);
-        }
-        _ => {}
     }
 }
 
@@ -211,7 +220,7 @@ fn set_superuser(op: &mut v1::Op, superuser: bool) {
 }
 
 /// Another CONNECT won the identifier while this one was being answered.
-async fn say_taken_over(stream: &TcpStream, request: &ConnectRequest) {
+async fn say_taken_over(stream: &TcpStream, request: &ConnectRequest, counters: &ShardCounters) {
     let mut out = Vec::new();
     if request.version == Version::V5 {
         let connack = ConnAck::default();
@@ -219,6 +228,7 @@ async fn say_taken_over(stream: &TcpStream, request: &ConnectRequest) {
         let _ = connack.encode(request.version, request.maximum_packet_size, &mut out);
         let _ = goodbye.encode(request.version, request.maximum_packet_size, &mut out);
         let _ = stream.try_write(&out);
+        counters.add(Metric::ClientConnack, 1);
     }
     super::depart::linger(stream).await;
 }
@@ -259,7 +269,7 @@ impl Shard {
             return;
         };
         if slot.claims == 0 && slot.epoch <= slot.lost_epoch && slot.connection.is_none() {
-            self.slots.remove(key);
+            self.discard(key);
         }
     }
 
@@ -288,12 +298,15 @@ impl Shard {
             .as_ref()
             .is_some_and(|p| u64::from(p.epoch) == slot.epoch && slot.epoch != 0);
         if !won.session_present && (is_ours || slot.epoch != 0) {
-            slot.session = Session::new(settings.outbound_limits);
+            let new = Session::new(settings.outbound_limits);
+            let old = std::mem::replace(&mut slot.session, new);
+            self.count_discarded(&old);
         }
+        let slot = self.slots.get_mut(key)?;
         let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
         self.replace_connection(key, previous_epoch, won.epoch);
-        self.count_connected(won.session_present);
+        self.count_connected(request);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
         let mut connection = Box::new(self.connection(id, request, stream, rest, identity));
@@ -344,15 +357,12 @@ impl Shard {
         self.remove_if_unused(key);
     }
 
-    fn count_connected(&self, session_present: bool) {
+    fn count_connected(&self, request: &ConnectRequest) {
         self.counters.add(Metric::ClientConnack, 1);
         self.counters.add(Metric::ClientConnected, 1);
-        let created_or_resumed = if session_present {
-            Metric::SessionResumed
-        } else {
-            Metric::SessionCreated
-        };
-        self.counters.add(created_or_resumed, 1);
+        if request.user_name.is_none() {
+            self.counters.add(Metric::ClientAuthAnonymous, 1);
+        }
     }
 
     fn connection(
@@ -373,6 +383,7 @@ impl Shard {
             window: request.receive_maximum.min(settings.max_inflight),
             max_packet_size: request.maximum_packet_size.min(PACKET_SIZE_MAX),
             congested_bytes: settings.out_buffer_bytes,
+            _counted: self.engine.gauges.counted(Stat::Connections),
             silence_seconds_max: settings.silence_seconds_max(request.keep_alive_seconds),
             heard_at: self.clock.seconds(),
             partial: rest,

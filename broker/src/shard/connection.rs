@@ -1,6 +1,7 @@
 //! One client's connection: its socket, what waits to be sent, and what the client can take.
 
 use super::permission::ClientIdentity;
+use crate::gauges::Counted;
 use raftmq_mqtt::{codec::Version, session::Wire};
 use std::{rc::Rc, task::Waker};
 use tokio::net::TcpStream;
@@ -22,6 +23,8 @@ pub(crate) struct Connection {
     pub window: u16,
     pub max_packet_size: u32,
     pub congested_bytes: usize,
+    /// Shows the connection in the gauge, until it is gone.
+    pub _counted: Counted,
     /// Silence after which the client is gone, in seconds; 0: never [MQTT-3.1.2-22].
     pub silence_seconds_max: u32,
     /// When the last byte came, in seconds of the shard's clock.

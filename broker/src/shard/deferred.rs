@@ -4,6 +4,7 @@
 //! (position in the link, publish) that is emptied from the front.
 
 use super::{Shard, slots::SlotKey};
+use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, ReasonCode},
     session::AckTicket,
@@ -81,10 +82,6 @@ impl DeferredPublishes {
     pub fn add_link(&mut self, waiting: usize, link: usize, position: u64) {
         self.add_part(waiting);
         self.by_link[link].push_back((position, waiting));
-    }
-
-    pub fn len(&self) -> usize {
-        self.waiting.len()
     }
 
     /// The next publish of the link that is acknowledged up to `position`.
@@ -168,6 +165,9 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
+        if failed {
+            self.counters.add(Metric::ClientPublishError, 1);
+        }
         let version = slot.connection.as_ref().map(|c| c.version);
         let reason = if failed {
             ReasonCode::QuotaExceeded

@@ -5,13 +5,18 @@ use super::{
     publish::Route,
     slots::{Slot, SlotKey, Slots},
 };
-use crate::{engine::Engine, events::EventSink, router::LocalSubscriber};
+use crate::{
+    counting::{self, ShardCounters},
+    engine::Engine,
+    events::EventSink,
+    router::LocalSubscriber,
+};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, DropReason, Offer, Session},
+    session::{Delivery, DropReason, Offer, Pumped, Session},
 };
 use raftmq_store::table::Table;
 
@@ -99,9 +104,11 @@ struct QueueDrops {
 }
 
 impl QueueDrops {
-    fn add(&mut self, reason: DropReason) {
-        self.count += 1;
-        self.last = Some(reason);
+    fn add(&mut self, pumped: Pumped) {
+        if let Pumped::Dropped(reason) = pumped {
+            self.count += 1;
+            self.last = Some(reason);
+        }
     }
 }
 
@@ -226,6 +233,7 @@ impl Shard {
             Offered::Dropped(reason) => tally.dropped(key, reason, &self.engine.events),
             Offered::Taken => {}
         }
+        self.counters.add(Metric::MessagesPublishRetain, 1);
         self.count_delivered(Origin::Retained, &tally);
         self.tell_missed(publication.topic, &tally);
     }
@@ -240,12 +248,14 @@ impl Shard {
             return;
         };
         let mut dropped = QueueDrops::default();
+        let counters = &self.counters;
         slot.session
             .outbound
-            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |why| {
-                dropped.add(why)
+            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
+                dropped.add(pumped);
+                count_pumped(counters, pumped);
             });
-        self.count_queue_drops(key, dropped);
+        self.tell_queue_drops(key, dropped);
     }
 
     /// The window has room again, or the socket took what waited: goes on with the queue.
@@ -260,21 +270,19 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return;
         };
-        let before = slot.session.outbound.queue_len();
         let mut dropped = QueueDrops::default();
+        let counters = &self.counters;
         slot.session
             .outbound
-            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |why| {
-                dropped.add(why)
+            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
+                dropped.add(pumped);
+                count_pumped(counters, pumped);
             });
-        let sent = (before - slot.session.outbound.queue_len()) as u64 - dropped.count;
-        self.count_queue_drops(key, dropped);
-        self.counters.add(Metric::MessagesDeliveredCustom, sent);
+        self.tell_queue_drops(key, dropped);
         self.mark_dirty(key);
     }
 
-    fn count_queue_drops(&mut self, key: SlotKey, dropped: QueueDrops) {
-        self.counters.add(Metric::MessagesDropped, dropped.count);
+    fn tell_queue_drops(&mut self, key: SlotKey, dropped: QueueDrops) {
         if let Some(reason) = dropped.last {
             self.tell_drops(key, None, reason, dropped.count);
         }
@@ -287,18 +295,25 @@ impl Shard {
     }
 
     fn count_delivered(&self, origin: Origin, tally: &Tally) {
-        let delivered = match origin {
-            Origin::Client => Metric::MessagesDeliveredCustom,
-            Origin::Admin => Metric::MessagesDeliveredAdmin,
-            Origin::Will => Metric::MessagesDeliveredLastwill,
-            Origin::System => Metric::MessagesDeliveredSystem,
-            Origin::Retained => Metric::MessagesDeliveredRetain,
-        };
-        self.counters.add(delivered, tally.delivered);
-        if tally.dropped > 0 {
-            self.counters.add(Metric::MessagesDropped, tally.dropped);
-        }
+        self.counters
+            .add(counting::delivered(origin), tally.delivered);
+        self.counters.add(Metric::MessagesDropped, tally.dropped);
     }
+
+    /// The session is over: what still waits in its queue is dropped. What was sent and not
+    /// acknowledged counts as delivered.
+    pub(super) fn count_discarded(&self, session: &Session) {
+        let waiting = session.outbound.queue_len() as u64;
+        self.counters.add(Metric::MessagesDropped, waiting);
+    }
+}
+
+fn count_pumped(counters: &ShardCounters, pumped: Pumped) {
+    let metric = match pumped {
+        Pumped::Sent(origin) => counting::delivered(origin),
+        Pumped::Dropped(_) => Metric::MessagesDropped,
+    };
+    counters.add(metric, 1);
 }
 
 /// What a subscriber that is not this shard's any more would have got.

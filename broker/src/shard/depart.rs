@@ -119,8 +119,7 @@ impl Shard {
             now_ms: self.clock.unix_ms(),
         };
         if slot.expiry_seconds == 0 && slot.claims == 0 {
-            self.slots.remove(key);
-            self.counters.add(Metric::SessionTerminated, 1);
+            self.discard(key);
         }
         self.release(release);
     }
@@ -173,8 +172,15 @@ impl Shard {
                 continue;
             };
             if slot.expiry_seconds == 0 && slot.claims == 0 {
-                self.slots.remove(key);
+                self.discard(key);
             }
+        }
+    }
+
+    /// The session is over on this node, with everything that it was still owed.
+    pub(super) fn discard(&mut self, key: SlotKey) {
+        if let Some(slot) = self.slots.remove(key) {
+            self.count_discarded(&slot.session);
         }
     }
 

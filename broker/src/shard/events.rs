@@ -1,7 +1,7 @@
 //! What the replicated table tells the shard about its sessions.
 
 use super::{Shard, slots::SlotKey};
-use raftmq_api::{counters::Metric, event::ClaimName};
+use raftmq_api::event::ClaimName;
 use raftmq_mqtt::codec::ReasonCode;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub(crate) enum SessionChange {
     TakenHere { by: ClaimName },
     /// A claim on another node: the session moves there.
     TakenAway { by: ClaimName },
+    /// A claim on another node that begins anew: nobody will ask for what the session leaves behind.
+    Replaced { by: ClaimName },
     /// The session ended.
     Ended { by_administrator: bool },
 }
@@ -32,6 +34,7 @@ impl Shard {
         match event.change {
             SessionChange::TakenHere { by } => self.taken_here(key, event.epoch, by),
             SessionChange::TakenAway { by } => self.taken_away(key, event.epoch, by),
+            SessionChange::Replaced { by } => self.replaced(key, event.epoch, by),
             SessionChange::Ended { by_administrator } => {
                 self.ended(key, event.epoch, by_administrator)
             }
@@ -64,6 +67,13 @@ impl Shard {
         self.remove_if_unused(key);
     }
 
+    fn replaced(&mut self, key: SlotKey, epoch: u64, by: ClaimName) {
+        if self.slots.get(key).is_some_and(|slot| slot.epoch <= epoch) {
+            self.tell_taken_over(key, epoch, by);
+        }
+        self.ended(key, epoch, false);
+    }
+
     fn ended(&mut self, key: SlotKey, epoch: u64, by_administrator: bool) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -77,7 +87,6 @@ impl Shard {
             false => ReasonCode::SessionTakenOver,
         };
         self.drop_connection(key, reason);
-        self.counters.add(Metric::SessionTerminated, 1);
         self.remove_if_unused(key);
     }
 }

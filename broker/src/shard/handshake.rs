@@ -4,8 +4,11 @@
 //! owns the client identifier; from then on it never moves.
 
 use super::{ShardRef, admit, mailbox::Mail, shard_of};
-use crate::{admission::Ticket, connect::ConnectRequest, proxy_protocol};
-use raftmq_api::counters::Metric;
+use crate::{
+    admission::Ticket, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
+    proxy_protocol,
+};
+use raftmq_api::counters::{Metric, Stat};
 use raftmq_mqtt::codec::{
     self, ConnAck, DecodeError, Frame, Packet, PacketType, ReasonCode, Version,
 };
@@ -20,6 +23,8 @@ pub(crate) struct Adopted {
     pub rest: Vec<u8>,
     pub peer: SocketAddr,
     pub ticket: Ticket,
+    /// Shows the handshake in the gauge, until CONNACK.
+    pub handshaking: Counted,
 }
 
 /// Bytes read at once while a CONNECT is awaited.
@@ -34,7 +39,7 @@ pub(super) async fn handshake(
 ) {
     let engine = shard.borrow().engine.clone();
     let counters = shard.borrow().counters.clone();
-    let _gauge = engine.gauges.handshaking();
+    let handshaking = engine.gauges.counted(Stat::Handshakings);
     let deadline = engine.settings.connect_timeout;
     let received = match timeout(deadline, receive_connect(&shard, &stream, peer)).await {
         Ok(received) => received,
@@ -50,7 +55,7 @@ pub(super) async fn handshake(
     let owner = shard_of(&request.client_id, engine.mailboxes.len());
     let is_mine = owner == shard.borrow().id;
     if is_mine {
-        admit::admit(shard, stream, request, rest, peer, ticket).await;
+        admit::admit(shard, stream, request, rest, peer, ticket, handshaking).await;
         return;
     }
     match stream.into_std() {
@@ -61,6 +66,7 @@ pub(super) async fn handshake(
                 rest,
                 peer,
                 ticket,
+                handshaking,
             };
             engine.mailboxes[owner.index()].put(Mail::Adopt(Box::new(adopted)));
         }
@@ -100,8 +106,7 @@ async fn receive_connect(
                 return match read_connect(&frame) {
                     Ok(request) => Some((request, bytes[total_len..].to_vec(), peer)),
                     Err(error) => {
-                        counters.add(Metric::ClientConnackError, 1);
-                        refuse(stream, &frame, error, peer).await;
+                        refuse(stream, &frame, error, peer, &counters).await;
                         None
                     }
                 };
@@ -169,15 +174,27 @@ async fn receive(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Answers a CONNECT that breaks a rule, in the words of its version.
-async fn refuse(stream: &TcpStream, frame: &Frame<'_>, error: DecodeError, peer: SocketAddr) {
+async fn refuse(
+    stream: &TcpStream,
+    frame: &Frame<'_>,
+    error: DecodeError,
+    peer: SocketAddr,
+    counters: &ShardCounters,
+) {
     tracing::debug!(%peer, %error, "CONNECT refused");
     // A version that is not spoken here gets the answer of 3.1.1, which every client can read.
     let version = codec::Connect::version_of(frame).unwrap_or(Version::V4);
-    send_refusal(stream, version, error.reason_code()).await;
+    send_refusal(stream, version, error.reason_code(), counters).await;
+    super::depart::linger(stream).await;
 }
 
-/// Sends a refusing CONNACK and closes. A version without a word for the reason is just closed.
-pub(super) async fn send_refusal(stream: &TcpStream, version: Version, reason_code: ReasonCode) {
+/// Sends a refusing CONNACK, unless the version has no word for the reason, and counts it.
+pub(super) async fn send_refusal(
+    stream: &TcpStream,
+    version: Version,
+    reason_code: ReasonCode,
+    counters: &ShardCounters,
+) {
     let mut out = Vec::new();
     let connack = ConnAck {
         reason_code,
@@ -186,12 +203,26 @@ pub(super) async fn send_refusal(stream: &TcpStream, version: Version, reason_co
     if connack.encode(version, u32::MAX, &mut out).is_err() {
         return;
     }
+    count_refusal(counters, reason_code);
     let _ = timeout(REFUSAL_TIMEOUT, async {
         stream.writable().await.ok()?;
         stream.try_write(&out).ok()
     })
     .await;
-    super::depart::linger(stream).await;
+}
+
+fn count_refusal(counters: &ShardCounters, reason: ReasonCode) {
+    counters.add(Metric::ClientConnack, 1);
+    counters.add(Metric::ClientConnackError, 1);
+    match reason {
+        ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword => {
+            counters.add(Metric::ClientConnackAuthError, 1);
+        }
+        ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => {
+            counters.add(Metric::ClientConnackUnavailableError, 1);
+        }
+        _ => {}
+    }
 }
 
 /// How long a refusal may take to be written.

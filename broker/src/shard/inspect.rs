@@ -1,6 +1,7 @@
 //! What the HTTP API asks a shard: the live state of its sessions, and to act inside one.
 
 use super::{Shard, ShardRef, slots::SlotKey, subscribe, telling};
+use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::QoS;
 use raftmq_store::table::Outcome;
 use std::sync::Arc;
@@ -16,6 +17,17 @@ pub struct LiveSession {
     pub inflight_max: u16,
     /// Messages that wait behind them.
     pub queue: usize,
+}
+
+/// What the sessions of one shard hold together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Deliveries under way.
+    pub inflight: u64,
+    /// Messages in queues.
+    pub queued: u64,
+    /// QoS 2 publishes received and not released.
+    pub unreleased: u64,
 }
 
 /// Why the HTTP API cannot subscribe for a client.
@@ -50,31 +62,21 @@ impl Shard {
         self.slots.connected()
     }
 
-    /// The live side of all sessions.
-    pub fn live_sessions(&self) -> Vec<LiveSession> {
-        self.slots
-            .iter()
-            .filter_map(|(_, slot)| self.live_session(&slot.client_id))
-            .collect()
+    /// The live side of these sessions, as far as they are here.
+    pub fn live_sessions(&self, client_ids: &[Arc<str>]) -> Vec<LiveSession> {
+        let live = client_ids.iter().filter_map(|id| self.live_session(id));
+        live.collect()
     }
 
-    /// Brings the gauges of this shard up to date.
-    pub(crate) fn measure(&mut self) {
-        let (mut inflight, mut queued, mut unreleased) = (0, 0, 0);
+    /// How much this shard's sessions hold.
+    pub fn load(&self) -> Load {
+        let mut load = Load::default();
         for (_, slot) in self.slots.iter() {
-            inflight += slot.session.outbound.inflight_len() as u64;
-            queued += slot.session.outbound.queue_len() as u64;
-            unreleased += slot.session.inbound.received_qos2().count() as u64;
+            load.inflight += slot.session.outbound.inflight_len() as u64;
+            load.queued += slot.session.outbound.queue_len() as u64;
+            load.unreleased += slot.session.inbound.unreleased() as u64;
         }
-        let gauges = crate::counting::ShardGauges {
-            connections: self.slots.connected() as u64,
-            sessions: self.slots.len() as u64,
-            inflight,
-            queued,
-            unreleased,
-            deferred: self.deferred.len() as u64,
-        };
-        self.counters.set_gauges(gauges);
+        load
     }
 
     fn online(&self, client_id: &str) -> Result<SlotKey, SubscribeRefusal> {
@@ -105,9 +107,16 @@ pub(crate) async fn subscribe(
             .ok_or(SubscribeRefusal::UnknownClient)?;
         (key, granted, op, shard.engine.clone())
     };
-    let Some(op) = op else { return Ok(granted) };
+    let failed = granted.iter().filter(|ok| !**ok).count();
+    let Some(op) = op else {
+        shard.borrow().count_subscribed(0, failed);
+        return Ok(granted);
+    };
     match engine.propose(op).await {
         Ok(Outcome::Subscribed { .. }) => {
+            shard
+                .borrow()
+                .count_subscribed(granted.len() - failed, failed);
             let accepted: Vec<_> = filters
                 .into_iter()
                 .zip(&granted)
@@ -122,7 +131,10 @@ pub(crate) async fn subscribe(
             Shard::retained_for_admin(&shard, key, &accepted, qos);
             Ok(granted)
         }
-        _ => Err(SubscribeRefusal::NotReplicated),
+        _ => {
+            shard.borrow().count_subscribed(0, granted.len());
+            Err(SubscribeRefusal::NotReplicated)
+        }
     }
 }
 
@@ -139,6 +151,7 @@ pub(crate) async fn unsubscribe(
             .slots
             .get(key)
             .ok_or(SubscribeRefusal::UnknownClient)?;
+        shard.counters.add(Metric::ClientUnsubscribe, 1);
         let filters = vec![shard.unsubscription(key, &filter)];
         (
             key,
@@ -149,7 +162,9 @@ pub(crate) async fn unsubscribe(
     };
     match engine.propose(op).await {
         Ok(Outcome::Unsubscribed { existed }) => {
-            shard.borrow().tell_unsubscribed(key, told, &existed);
+            let shard = shard.borrow();
+            shard.tell_unsubscribed(key, told, &existed);
+            shard.count_unsubscribed(&existed);
             Ok(existed.first().copied().unwrap_or(false))
         }
         _ => Err(SubscribeRefusal::NotReplicated),

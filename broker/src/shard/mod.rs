@@ -62,7 +62,7 @@ use std::{
 
 pub use accept::{listen, listen_alone};
 pub use deferred::PublishOutcome;
-pub use inspect::{LiveSession, SubscribeRefusal};
+pub use inspect::{LiveSession, Load, SubscribeRefusal};
 pub(crate) use inspect::{
     subscribe as subscribe_in_session, unsubscribe as unsubscribe_in_session,
 };

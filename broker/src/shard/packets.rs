@@ -1,9 +1,10 @@
 //! Packets of an established connection: what each of them does.
 
 use super::{Shard, connection::ConnectionId, slots::SlotKey};
+use crate::counting;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
-    codec::{self, DecodeError, Disconnect, Packet, ReasonCode},
+    codec::{self, DecodeError, Disconnect, Packet, PacketType, ReasonCode},
     publication::Origin,
 };
 
@@ -44,11 +45,17 @@ impl Shard {
             let frame = match codec::frame(&bytes[used..], max_packet_size) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return (used, Next::More),
-                Err(error) => return (used, close(error)),
+                Err(error) => {
+                    self.count_malformed(bytes[used]);
+                    return (used, close(error));
+                }
             };
             let next = match codec::decode(version, &frame) {
                 Ok(packet) => self.packet(key, &packet),
-                Err(error) => close(error),
+                Err(error) => {
+                    self.count_malformed(frame.first_byte);
+                    close(error)
+                }
             };
             match next {
                 Next::More => used += frame.total_len,
@@ -92,6 +99,13 @@ impl Shard {
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 broken("a packet that only servers send")
             }
+        }
+    }
+
+    /// A packet that cannot be read, or is too large.
+    fn count_malformed(&self, first_byte: u8) {
+        if PacketType::of(first_byte) == Some(PacketType::Publish) {
+            self.counters.add(Metric::ClientPublishError, 1);
         }
     }
 
@@ -156,17 +170,9 @@ impl Shard {
     }
 
     fn count_acked(&self, origin: Option<Origin>) {
-        let Some(origin) = origin else { return };
-        self.counters.add(
-            match origin {
-                Origin::Client => Metric::MessagesAckedCustom,
-                Origin::Admin => Metric::MessagesAckedAdmin,
-                Origin::Will => Metric::MessagesAckedLastwill,
-                Origin::System => Metric::MessagesAckedSystem,
-                Origin::Retained => Metric::MessagesAckedRetain,
-            },
-            1,
-        );
+        if let Some(origin) = origin {
+            self.counters.add(counting::acked(origin), 1);
+        }
     }
 
     fn pubrel(&mut self, key: SlotKey, packet_id: u16) -> Next {

@@ -6,6 +6,7 @@ use super::{
     permission::Admission,
     slots::SlotKey,
 };
+use crate::counting;
 use crate::router::{Destinations, GroupMember};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
@@ -171,7 +172,8 @@ impl Shard {
         from: Option<SlotKey>,
         owner: Owner,
     ) {
-        self.count_published(publication.origin);
+        self.counters
+            .add(counting::published(publication.origin), 1);
         let mut owner = Some(owner);
         let waiting = owner
             .take_if(|_| has_to_wait(publication, route))
@@ -199,7 +201,8 @@ impl Shard {
             ReasonCode::Success
         };
         if route.is_empty() {
-            self.count_nonsubscribed(publication.origin);
+            self.counters
+                .add(counting::nonsubscribed(publication.origin), 1);
         }
         match (waiting, owner) {
             (Some(waiting), _) => self.deferred_begun(waiting, reason),
@@ -319,29 +322,16 @@ impl Shard {
         self.publish(&publication, &route, None, Owner::Admin(answer));
     }
 
-    fn count_published(&self, origin: Origin) {
-        self.counters.add(
-            match origin {
-                Origin::Client => Metric::MessagesPublishCustom,
-                Origin::Admin => Metric::MessagesPublishAdmin,
-                Origin::Will => Metric::MessagesPublishLastwill,
-                Origin::System => Metric::MessagesPublishSystem,
-                Origin::Retained => Metric::MessagesPublishRetain,
-            },
-            1,
-        );
-    }
-
-    fn count_nonsubscribed(&self, origin: Origin) {
-        self.counters.add(
-            match origin {
-                Origin::Client | Origin::Retained => Metric::MessagesNonsubscribedCustom,
-                Origin::Admin => Metric::MessagesNonsubscribedAdmin,
-                Origin::Will => Metric::MessagesNonsubscribedLastwill,
-                Origin::System => Metric::MessagesNonsubscribedSystem,
-            },
-            1,
-        );
+    /// A will of this node's was published. Every node delivers it to its own subscribers, sessions in
+    /// share groups excepted.
+    pub(crate) fn count_will(&mut self, topic: &str) {
+        let route = self.route(topic);
+        self.counters.add(counting::published(Origin::Will), 1);
+        let is_wanted =
+            !route.own.is_empty() || !route.others.shards.is_empty() || !route.links.is_empty();
+        if !is_wanted {
+            self.counters.add(counting::nonsubscribed(Origin::Will), 1);
+        }
     }
 }
 

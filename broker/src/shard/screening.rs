@@ -76,7 +76,7 @@ async fn authenticate(
         shard.extensions.get().clone()
     };
     if extensions.authenticators.is_empty() {
-        return admit_unknown(shard, request, request.user_name.is_some());
+        return admit_unknown(shard, request.user_name.is_some());
     }
     let credentials = Credentials {
         client_id: request.client_id.clone(),
@@ -88,7 +88,7 @@ async fn authenticate(
         clean_start: request.clean_start,
     };
     match plugin::decide(&extensions.authenticators, credentials).await {
-        Decision::Pass => admit_unknown(shard, request, false),
+        Decision::Pass => admit_unknown(shard, false),
         Decision::Admit(grant) => Ok(grant),
         Decision::Deny(denial) => Err(match denial {
             Denial::BadCredentials => Refusal::new(
@@ -106,19 +106,12 @@ async fn authenticate(
     }
 }
 
-fn admit_unknown(
-    shard: &ShardRef,
-    request: &ConnectRequest,
-    is_known: bool,
-) -> Result<Grant, Refusal> {
+fn admit_unknown(shard: &ShardRef, is_known: bool) -> Result<Grant, Refusal> {
     let shard = shard.borrow();
     if is_known {
         return Ok(Grant::default());
     }
     if shard.engine.settings.allow_anonymous {
-        if request.user_name.is_none() {
-            shard.counters.add(Metric::ClientAuthAnonymous, 1);
-        }
         return Ok(Grant::default());
     }
     shard.counters.add(Metric::ClientAuthAnonymousError, 1);

@@ -138,10 +138,6 @@ impl Slots {
         self.iter().map(|(key, _)| key).collect()
     }
 
-    pub fn len(&self) -> usize {
-        self.by_client.len()
-    }
-
     pub fn connected(&self) -> usize {
         self.connected
     }

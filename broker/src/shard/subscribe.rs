@@ -164,10 +164,12 @@ impl Shard {
                 return self.refuse_subscribe(&request);
             }
         };
+        let codes: Vec<_> = request.entries.iter().map(reason_code).collect();
+        let failed = codes.iter().filter(|code| code.is_failure()).count();
+        self.count_subscribed(codes.len() - failed, failed);
         let Some(connection) = self.connection_of(request.key, request.connection) else {
             return;
         };
-        let codes: Vec<_> = request.entries.iter().map(reason_code).collect();
         let suback = SubAck {
             packet_id: request.packet_id,
             diagnostics: Diagnostics::default(),
@@ -175,10 +177,6 @@ impl Shard {
         };
         let max_packet_size = connection.max_packet_size;
         let _ = suback.encode(request.version, max_packet_size, &mut connection.out);
-        let failed = codes.iter().filter(|code| code.is_failure()).count() as u64;
-        self.counters.add(Metric::ClientSubscribeError, failed);
-        self.counters
-            .add(Metric::SessionSubscribed, codes.len() as u64 - failed);
         for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
             self.tell_subscribed(request.key, subscription);
         }
@@ -186,10 +184,22 @@ impl Shard {
         self.mark_dirty(request.key);
     }
 
+    /// The table has decided, whether or not the client is still there to hear it.
+    pub(super) fn count_subscribed(&self, subscribed: usize, failed: usize) {
+        self.counters
+            .add(Metric::SessionSubscribed, subscribed as u64);
+        self.counters
+            .add(Metric::ClientSubscribeError, failed as u64);
+    }
+
+    pub(super) fn count_unsubscribed(&self, existed: &[bool]) {
+        let gone = existed.iter().filter(|had| **had).count() as u64;
+        self.counters.add(Metric::SessionUnsubscribed, gone);
+    }
+
     /// The table could not be changed: MQTT 5 says so per filter, older clients come back.
     fn refuse_subscribe(&mut self, request: &Request) {
-        self.counters
-            .add(Metric::ClientSubscribeError, request.entries.len() as u64);
+        self.count_subscribed(0, request.entries.len());
         if self
             .connection_of(request.key, request.connection)
             .is_some()
@@ -303,6 +313,7 @@ impl Shard {
         packet_id: PacketId,
         existed: &[bool],
     ) {
+        self.count_unsubscribed(existed);
         let Some(connection) = self.connection_of(key, id) else {
             return;
         };
@@ -323,8 +334,6 @@ impl Shard {
         };
         let max_packet_size = connection.max_packet_size;
         let _ = unsuback.encode(version, max_packet_size, &mut connection.out);
-        let gone = existed.iter().filter(|had| **had).count() as u64;
-        self.counters.add(Metric::SessionUnsubscribed, gone);
         self.mark_dirty(key);
     }
 
@@ -336,6 +345,8 @@ impl Shard {
         qos: QoS,
     ) -> Option<(Vec<bool>, Option<v1::Op>)> {
         let slot = self.slots.get(key)?;
+        self.counters
+            .add(Metric::ClientSubscribe, filters.len() as u64);
         let options = SubscriptionOptions {
             qos,
             ..SubscriptionOptions::default()

@@ -43,7 +43,6 @@ impl Shard {
         self.check_lease();
         self.check_connections();
         self.forget_departed();
-        self.measure();
         self.tell_noted_drops();
     }
 

@@ -243,7 +243,14 @@ impl Shard {
 
     /// Forgets states that nobody has asked for.
     pub(super) fn forget_departed(&mut self) {
-        self.departed
-            .retain(|_, departed| departed.since.elapsed() < DEPARTED_KEPT);
+        let counters = &self.counters;
+        self.departed.retain(|_, departed| {
+            let is_kept = departed.since.elapsed() < DEPARTED_KEPT;
+            if !is_kept {
+                let waiting = departed.session.outbound.queue_len() as u64;
+                counters.add(Metric::MessagesDropped, waiting);
+            }
+            is_kept
+        });
     }
 }

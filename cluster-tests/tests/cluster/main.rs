@@ -20,6 +20,8 @@ mod t61_api_clients;
 mod t62_api_publish;
 mod t63_api_errors;
 mod t67_tail;
+mod t68_right_numbers;
+mod t69_large_answers;
 mod t70_bad_packets;
 mod t71_slow_clients;
 mod t72_full_disk;

@@ -6,8 +6,8 @@ use raftmq_mqtt::topic;
 use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::{
-    Applied, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal, Session,
-    Subscription, Table, TableEvent,
+    Applied, Countable, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
+    Session, Subscription, Table, TableEvent,
 };
 
 /// What one entry does, collected.
@@ -131,6 +131,13 @@ impl Run<'_> {
         session.session_present = session_present;
         let subscriptions = session.subscriptions.clone();
         self.table.sessions.insert(session);
+        self.counted(
+            node,
+            match session_present {
+                true => Countable::SessionResumed,
+                false => Countable::SessionCreated,
+            },
+        );
         Outcome::Claimed {
             epoch,
             session_present,
@@ -151,22 +158,23 @@ impl Run<'_> {
         let Some(session) = self.table.sessions.get(client_id) else {
             return;
         };
+        let ends = op.clean_start || !outlives(session, op.now_ms);
         self.applied.events.push(TableEvent::SessionTaken {
             client_id: session.client_id.clone(),
             previous_node: previous.node,
             previous_epoch: previous.epoch,
             node,
             epoch,
+            goes_on: !ends,
         });
         // A new connection before the delay has passed takes the will back, unless the session ends
         // with the old one (§3.1.3.2.2).
         let will = session.will.clone();
-        let ends = op.clean_start || !outlives(session, op.now_ms);
         let is_due_now = will
             .as_ref()
             .is_some_and(|w| session.connected && w.delay_seconds == 0);
         if let Some(will) = will.filter(|_| ends || is_due_now) {
-            self.publish_will(&will, op.now_ms);
+            self.publish_will(&will, previous.node, op.now_ms);
         }
         if ends {
             self.remove(client_id);
@@ -241,9 +249,9 @@ impl Run<'_> {
             .will
             .as_ref()
             .map(|will| u64::from(will.delay_seconds) * 1000);
-        let will = session.will.clone();
+        let (will, node) = (session.will.clone(), session.node);
         if let (Some(0), Some(will)) = (due, &will) {
-            self.publish_will(will, now_ms);
+            self.publish_will(will, node, now_ms);
         }
         self.table.sessions.update(client_id, |session| {
             session.connected = false;
@@ -265,7 +273,7 @@ impl Run<'_> {
         };
         let (node, epoch, client_id) = (session.node, session.epoch, session.client_id.clone());
         if let Some(will) = session.will.clone() {
-            self.publish_will(&will, now_ms);
+            self.publish_will(&will, node, now_ms);
         }
         self.remove(&client_id);
         self.applied.events.push(TableEvent::SessionEnded {
@@ -289,6 +297,20 @@ impl Run<'_> {
                 .filters
                 .push(subscription.filter.clone());
         }
+        self.counted(session.node, Countable::SessionTerminated);
+    }
+
+    /// A node that is down counts no more: another one does, so that the cluster's sums stay right.
+    fn counted(&mut self, concerned: NodeId, what: Countable) {
+        let lowest_up = || {
+            let mut nodes = self.table.nodes.iter();
+            nodes.find(|(_, node)| node.is_up).map(|(id, _)| *id)
+        };
+        let by = match self.table.is_node_up(concerned) {
+            true => concerned,
+            false => lowest_up().unwrap_or(concerned),
+        };
+        self.applied.events.push(TableEvent::Counted { by, what });
     }
 
     fn end(&mut self, op: &v1::EndSession) -> Outcome {
@@ -403,7 +425,7 @@ impl Run<'_> {
 
     /// Publishes a will: every node delivers it when it applies this entry; retained, it is kept by
     /// the same entry [MQTT-3.1.2-17].
-    fn publish_will(&mut self, will: &Will, now_ms: u64) {
+    fn publish_will(&mut self, will: &Will, node: NodeId, now_ms: u64) {
         let Some(message) = &will.message else { return };
         let message = Arc::new(Message {
             received_at_ms: now_ms,
@@ -413,17 +435,20 @@ impl Run<'_> {
             // A will with an invalid topic is refused with its CONNECT; here it is just not kept.
             let _ = self.table.retained.set(message.clone());
         }
-        self.applied.events.push(TableEvent::WillDue(message));
+        self.applied
+            .events
+            .push(TableEvent::WillDue(message.clone()));
+        self.counted(node, Countable::WillPublished(message));
     }
 
     fn node_up(&mut self, op: &v1::NodeUp) -> Outcome {
         let node = NodeId(op.node_id);
-        let known = self
-            .table
-            .nodes
-            .get(&node)
-            .map_or(0, |known| known.incarnation);
-        if op.incarnation <= known {
+        if let Some(known) = self.table.nodes.get_mut(&node) {
+            if op.incarnation <= known.incarnation {
+                return Outcome::Refused(Refusal::StaleIncarnation);
+            }
+            known.is_up = false;
+        } else if op.incarnation == 0 {
             return Outcome::Refused(Refusal::StaleIncarnation);
         }
         self.end_life(node, op.now_ms, "its node was started anew");
@@ -477,8 +502,8 @@ impl Run<'_> {
                 self.end_session(&client_id, now_ms, EndReason::Expired);
                 continue;
             }
-            if let Some(will) = session.will.clone() {
-                self.publish_will(&will, now_ms);
+            if let (Some(will), node) = (session.will.clone(), session.node) {
+                self.publish_will(&will, node, now_ms);
             }
             self.table.sessions.update(&client_id, |session| {
                 session.will = None;

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`apply`](self) | commands, one function each |
 //! | `sessions`, `subscribers`, `retained` | the state, each with its indexes |
+//! | `query`, `listing` | routing and single rows; long lists in pieces |
 //! | `snapshot` | the state as a file |
 //! | `shared` | the table beside its readers: locks and generations |
 //!
@@ -13,6 +14,7 @@
 mod apply;
 mod counts;
 mod ids;
+mod listing;
 mod outcome;
 mod query;
 mod retained;
@@ -29,7 +31,8 @@ use std::sync::Arc;
 
 pub use counts::Counts;
 pub use ids::{Epoch, Incarnation, NodeId};
-pub use outcome::{Applied, EndReason, Ended, Outcome, Previous, Refusal, TableEvent};
+pub use listing::{Listed, Piece, Place, Scope};
+pub use outcome::{Applied, Countable, EndReason, Ended, Outcome, Previous, Refusal, TableEvent};
 pub use query::{ShareMember, Subscriber, Visitor};
 pub use sessions::{Session, Subscription};
 pub use shared::{Newest, NodeLife, Overflowed, SharedTable, TableGuard};

@@ -131,6 +131,8 @@ pub enum TableEvent {
         node: NodeId,
         /// The claim.
         epoch: Epoch,
+        /// Whether the claim goes on with the session, and not only with the identifier.
+        goes_on: bool,
     },
     /// A session ended.
     SessionEnded {
@@ -155,4 +157,24 @@ pub enum TableEvent {
         /// The node.
         node: NodeId,
     },
+    /// Something that the metrics count: every node applies it, one node counts it.
+    Counted {
+        /// The node that counts: the one concerned, or in its place the lowest that is up.
+        by: NodeId,
+        /// What it counts.
+        what: Countable,
+    },
+}
+
+/// What is counted once cluster-wide, when it is applied.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Countable {
+    /// A claim made a session.
+    SessionCreated,
+    /// A claim found its session.
+    SessionResumed,
+    /// A session is no more, for whatever reason.
+    SessionTerminated,
+    /// A will was published.
+    WillPublished(Arc<Message>),
 }

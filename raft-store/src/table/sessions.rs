@@ -67,6 +67,11 @@ impl Session {
         self.subscriptions.len()
     }
 
+    /// Its subscriptions, in order of (filter, share group).
+    pub fn subscriptions(&self) -> &[Subscription] {
+        &self.subscriptions
+    }
+
     /// When an offline session expires, Unix milliseconds.
     pub fn expires_at_ms(&self) -> Option<u64> {
         let expires = !self.connected && self.expiry_seconds != NEVER;

@@ -1,6 +1,6 @@
 //! Topic filters with their subscribers, node by node: what routing reads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use rustc_hash::FxHashMap;
 
 use super::{NodeId, Subscription};
 
-/// Subscribers kept in a plain list; more than that are kept in a hash map.
+/// Subscribers kept in a plain list; more than that are kept in order, so that lists of them can be
+/// read in pieces.
 const FEW: usize = 16;
 
 /// What a subscriber asked for.
@@ -23,7 +24,7 @@ pub(super) struct Granted {
 #[derive(Clone)]
 pub(super) enum Clients {
     Few(Vec<(Arc<str>, Granted)>),
-    Many(FxHashMap<Arc<str>, Granted>),
+    Many(BTreeMap<Arc<str>, Granted>),
 }
 
 impl Clients {
@@ -62,6 +63,22 @@ impl Clients {
         }
     }
 
+    /// Client identifiers in their order.
+    pub fn behind<'a>(&'a self, from: Bound<&str>) -> Box<dyn Iterator<Item = &'a Arc<str>> + 'a> {
+        match self {
+            Clients::Few(list) => {
+                let clients = list.iter().map(|(client_id, _)| client_id);
+                let mut behind: Vec<_> = clients.filter(|id| is_behind(id, from)).collect();
+                behind.sort_unstable();
+                Box::new(behind.into_iter())
+            }
+            Clients::Many(map) => Box::new(
+                map.range::<str, _>((from, Bound::Unbounded))
+                    .map(|(client_id, _)| client_id),
+            ),
+        }
+    }
+
     pub fn for_each(&self, mut visit: impl FnMut(&Arc<str>, Granted)) {
         match self {
             Clients::Few(list) => list
@@ -71,6 +88,14 @@ impl Clients {
                 .iter()
                 .for_each(|(client_id, granted)| visit(client_id, *granted)),
         }
+    }
+}
+
+fn is_behind(client_id: &str, from: Bound<&str>) -> bool {
+    match from {
+        Bound::Unbounded => true,
+        Bound::Included(first) => client_id >= first,
+        Bound::Excluded(last) => client_id > last,
     }
 }
 
@@ -95,6 +120,16 @@ pub(super) struct Group {
     pub share: Arc<str>,
     /// In order of client identifier.
     pub members: Vec<Member>,
+}
+
+impl Group {
+    /// Client identifiers of the members in their order.
+    pub fn behind<'a>(&'a self, from: Bound<&str>) -> impl Iterator<Item = &'a Arc<str>> {
+        let at = self
+            .members
+            .partition_point(|member| !is_behind(&member.client_id, from));
+        self.members[at..].iter().map(|member| &member.client_id)
+    }
 }
 
 /// All that is known of one topic filter.

@@ -6,6 +6,9 @@ use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::*;
 
+mod counted;
+mod listing;
+
 /// A table with its log.
 #[derive(Default)]
 struct World {
@@ -194,12 +197,12 @@ fn a_claim_elsewhere_takes_the_session_with_its_subscriptions_and_names_the_lose
     assert!(present && second > first);
     assert_eq!(world.routes(), [("a/#".to_owned(), 2)]);
     assert!(matches!(
-        &events[..],
-        [TableEvent::SessionTaken {
+        &events[0],
+        TableEvent::SessionTaken {
             previous_node: NodeId(1),
             node: NodeId(2),
             ..
-        }]
+        }
     ));
     assert_eq!(
         world.subscribe(1, "c", first, "b", ""),

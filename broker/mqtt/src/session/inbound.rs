@@ -183,6 +183,11 @@ impl Inbound {
         self.acks.len()
     }
 
+    /// QoS 2 publishes that are received and not released.
+    pub fn unreleased(&self) -> usize {
+        self.received.len()
+    }
+
     /// QoS 2 packet identifiers that are kept and not released, ascending.
     pub fn received_qos2(&self) -> impl Iterator<Item = u16> + '_ {
         self.received.iter().map(|r| r.packet_id)

@@ -16,7 +16,8 @@ mod tests;
 
 pub use inbound::{Acceptance, AckTicket, Inbound};
 pub use outbound::{
-    Delivery, DropReason, InflightState, Offer, Outbound, OutboundLimits, TransferredDelivery,
+    Delivery, DropReason, InflightState, Offer, Outbound, OutboundLimits, Pumped,
+    TransferredDelivery,
 };
 pub use wire::Wire;
 

@@ -50,6 +50,15 @@ pub enum DropReason {
     Expired,
 }
 
+/// What became of a message that had waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pumped {
+    /// Sent for the first time.
+    Sent(Origin),
+    /// Not delivered.
+    Dropped(DropReason),
+}
+
 /// Bounds of one session.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboundLimits {
@@ -223,13 +232,13 @@ impl Outbound {
         }
     }
 
-    /// Sends what the window allows from the queue. Calls `dropped` for what is not sent.
+    /// Sends what the window allows from the queue. Calls `done` for each message that leaves it.
     pub fn pump(
         &mut self,
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut dropped: impl FnMut(DropReason),
+        mut done: impl FnMut(Pumped),
     ) {
         while !self.queue.is_empty() && !wire.is_congested() {
             let Some(packet_id) = self.next_packet_id(wire.window) else {
@@ -239,11 +248,14 @@ impl Outbound {
                 return;
             };
             match write(&next, packet_id, Repeat::First, wire, now_ms, scratch) {
-                Ok(()) => self.inflight.push_back(Inflight {
-                    packet_id,
-                    state: InflightState::Published(next),
-                }),
-                Err(reason) => dropped(reason),
+                Ok(()) => {
+                    done(Pumped::Sent(next.message.origin()));
+                    self.inflight.push_back(Inflight {
+                        packet_id,
+                        state: InflightState::Published(next),
+                    });
+                }
+                Err(reason) => done(Pumped::Dropped(reason)),
             }
         }
         if self.queue.is_empty() && self.queue.capacity() > 0 {
@@ -252,13 +264,13 @@ impl Outbound {
     }
 
     /// A connection took the session up again: repeats everything under way, in its order
-    /// [MQTT-4.4.0-1], then goes on with the queue.
+    /// [MQTT-4.4.0-1], then goes on with the queue as [`Outbound::pump`] does.
     pub fn resume(
         &mut self,
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut dropped: impl FnMut(DropReason),
+        mut done: impl FnMut(Pumped),
     ) {
         self.inflight.retain(|delivery| match &delivery.state {
             InflightState::Released => {
@@ -276,13 +288,13 @@ impl Outbound {
                 ) {
                     Ok(()) => true,
                     Err(reason) => {
-                        dropped(reason);
+                        done(Pumped::Dropped(reason));
                         false
                     }
                 }
             }
         });
-        self.pump(wire, now_ms, scratch, dropped);
+        self.pump(wire, now_ms, scratch, done);
     }
 
     /// Deliveries under way.

@@ -269,12 +269,28 @@ fn a_message_that_expires_in_the_queue_is_not_sent() {
         Offer::Queued
     );
     let (session, mut wire, scratch) = peer.split();
-    let mut dropped = vec![];
+    let mut done = vec![];
     session
         .outbound
-        .pump(&mut wire, 1_000, scratch, |reason| dropped.push(reason));
-    assert_eq!(dropped, [DropReason::Expired]);
+        .pump(&mut wire, 1_000, scratch, |pumped| done.push(pumped));
+    assert_eq!(done, [Pumped::Dropped(DropReason::Expired)]);
     assert_eq!(peer.sent(), []);
+}
+
+#[test]
+fn what_waited_is_told_when_it_is_sent_and_a_repeat_is_not() {
+    let mut peer = Peer::with_window(1);
+    let mut done = vec![];
+    for payload in [b'a', b'b'] {
+        assert_eq!(peer.offer_offline(AtLeastOnce, payload), Offer::Queued);
+    }
+    for _ in 0..2 {
+        let (session, mut wire, scratch) = peer.split();
+        session
+            .outbound
+            .resume(&mut wire, 0, scratch, |pumped| done.push(pumped));
+    }
+    assert_eq!(done, [Pumped::Sent(Origin::Client)]);
 }
 
 fn accept(peer: &mut Peer, qos: QoS, packet_id: u16) -> Acceptance {
