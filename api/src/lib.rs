@@ -9,6 +9,7 @@
 
 mod api;
 pub mod counters;
+mod dashboard;
 mod http;
 pub mod machine;
 pub mod node;

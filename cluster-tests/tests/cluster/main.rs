@@ -25,3 +25,4 @@ mod t72_full_disk;
 mod t80_graceful_stop;
 mod t90_refusals;
 mod t91_dev;
+mod t93_dashboard;
