@@ -67,7 +67,7 @@ async function send(path, method, patience, sent) {
   }
 }
 
-/** A header carries octets: the token's UTF-8, one character each. */
+/** A header carries octets: the UTF-8 of whatever was typed, one character each, so that it is refused and not an error. */
 function octets(text) {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }

@@ -6,6 +6,8 @@ import { short } from "./format.js";
 import { KEPT_MS } from "./live.js";
 
 const HEIGHT = 168;
+/** The time drawn: the shortest of these that holds all samples, so that a new page is not empty. */
+const SPANS_MS = [30_000, 60_000, 120_000, KEPT_MS];
 const EDGE = { left: 44, right: 8, top: 10, bottom: 22 };
 
 /** A line's name: `sum`, or a node's number. */
@@ -62,22 +64,25 @@ export class Chart {
     const values = this.samples.flatMap((sample) => this.lines.map((line) => valueOf(sample, line, this.series.key) ?? 0));
     const top = roundUp(Math.max(0, ...values));
     const end = this.samples.at(-1)?.at ?? 0;
+    const age = end - (this.samples[0]?.at ?? end);
+    const span = SPANS_MS.find((candidate) => candidate >= age) ?? KEPT_MS;
     const [spanX, spanY] = [width - EDGE.left - EDGE.right, HEIGHT - EDGE.top - EDGE.bottom];
     return {
       top,
-      x: (at) => EDGE.left + (1 - (end - at) / KEPT_MS) * spanX,
+      span,
+      x: (at) => EDGE.left + (1 - (end - at) / span) * spanX,
       y: (value) => EDGE.top + (1 - value / top) * spanY,
     };
   }
 
-  grid({ top, y }, width) {
+  grid({ top, span, y }, width) {
     const right = width - EDGE.right;
     const level = (value) => [
       s("line", { class: "grid", x1: EDGE.left, x2: right, y1: y(value), y2: y(value) }),
       s("text", { x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)),
     ];
     return s("g", { class: "axis" }, [0, top / 2, top].map(level),
-      s("text", { x: EDGE.left, y: HEIGHT - 5 }, `${KEPT_MS / 60_000} min ago`),
+      s("text", { x: EDGE.left, y: HEIGHT - 5 }, span < 60_000 ? `${span / 1_000} s ago` : `${span / 60_000} min ago`),
       s("text", { x: right, y: HEIGHT - 5, "text-anchor": "end" }, "now"));
   }
 

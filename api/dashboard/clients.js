@@ -7,6 +7,9 @@ import { count } from "./format.js";
 
 const VERSIONS = { 3: "3.1", 4: "3.1.1", 5: "5.0" };
 
+/** The API writes `undefined` for a client that gave no name. */
+const user = ({ username }) => (username === "undefined" ? "–" : username);
+
 export function open(view, parameters) {
   const list = h("section", { "aria-label": "Clients" });
   const said = h("div", { class: "said", "aria-live": "polite" });
@@ -42,15 +45,15 @@ function searchForm(parameters, search) {
 function clientTable(rows, look) {
   const columns = [
     { title: "Client", cell: (row) => h("button", { type: "button", class: "link", onclick: () => look(row.clientid) }, row.clientid) },
-    { title: "State", cell: (row) => (row.connected ? badge("ok", "Connected") : badge("idle", "Offline")) },
-    { title: "Node", number: true, cell: (row) => String(row.node_id) },
-    { title: "User", cell: (row) => row.username },
-    { title: "Address", cell: (row) => `${row.ip_address}:${row.port}` },
-    { title: "MQTT", cell: (row) => VERSIONS[row.proto_ver] ?? String(row.proto_ver) },
-    { title: "Subscriptions", number: true, cell: (row) => count(row.subscriptions_cnt) },
-    { title: "Queue", number: true, cell: (row) => count(row.mqueue_len) },
-    { title: "In flight", number: true, cell: (row) => count(row.inflight) },
-    { title: "Since", cell: (row) => (row.connected ? row.connected_at : row.disconnected_at) },
+    { title: "State", kind: "fixed", cell: (row) => (row.connected ? badge("ok", "Connected") : badge("idle", "Offline")) },
+    { title: "Node", kind: "number", cell: (row) => String(row.node_id) },
+    { title: "User", cell: (row) => user(row) },
+    { title: "Address", kind: "fixed", cell: (row) => `${row.ip_address}:${row.port}` },
+    { title: "MQTT", kind: "number", cell: (row) => VERSIONS[row.proto_ver] ?? String(row.proto_ver) },
+    { title: "Subscriptions", kind: "number", cell: (row) => count(row.subscriptions_cnt) },
+    { title: "Queue", kind: "number", cell: (row) => count(row.mqueue_len) },
+    { title: "In flight", kind: "number", cell: (row) => count(row.inflight) },
+    { title: "Since", kind: "fixed", cell: (row) => (row.connected ? row.connected_at : row.disconnected_at) },
   ];
   return table("Clients", columns, rows, (row) => ({ "data-client": row.clientid }));
 }
@@ -75,7 +78,7 @@ function facts(row) {
   const pairs = [
     ["State", row.connected ? badge("ok", "Connected") : badge("idle", `Offline: ${row.disconnected_reason || "no reason told"}`)],
     ["Node", String(row.node_id)],
-    ["User", row.username],
+    ["User", user(row)],
     ["Address", `${row.ip_address}:${row.port}`],
     ["MQTT", VERSIONS[row.proto_ver] ?? String(row.proto_ver)],
     ["Connected at", row.connected_at],

@@ -4,7 +4,7 @@ import { h, show, badge, heading, notice } from "./dom.js";
 import { follow } from "./live.js";
 import { map, role, state } from "./map.js";
 import { table } from "./table.js";
-import { bytes, count, microseconds, milliseconds, plural, short, uptime } from "./format.js";
+import { bytes, count, microseconds, milliseconds, short, uptime } from "./format.js";
 
 const NARROW = matchMedia("(max-width: 699px)");
 
@@ -22,7 +22,7 @@ export function open(view) {
     show(said, trouble(live));
     show(drawing, map(live, NARROW.matches), legend(live));
     show(tiles, sums(live));
-    show(nodes, h("h2", {}, "Nodes"), nodeTable(live));
+    show(nodes, h("h2", {}, "Nodes"), nodeTable(live), h("h2", {}, "Machines"), machineTable(live));
     show(links, linkTable(live));
   };
   const redraw = () => draw(latest);
@@ -66,28 +66,40 @@ function sumOf(values) {
   return known.length ? known.reduce((sum, value) => sum + value, 0) : null;
 }
 
+/** What a node is in the cluster. Of one that does not answer, the contact is what the leader knows. */
 function nodeTable({ nodes, leader, hasCluster }) {
-  const machine = (read) => (node) => (node.machine && !node.error ? read(node.machine) : "–");
-  const member = (read) => (node) => (node.member && !node.error ? read(node.member) : "–");
+  const contact = ({ member }) => (Number.isFinite(member?.last_contact_ms) ? `${milliseconds(member.last_contact_ms)} ago` : "–");
   const columns = [
-    { title: "Node", cell: (node) => h("strong", {}, String(node.id)) },
-    { title: "State", cell: (node) => badge(state(node).kind, state(node).word) },
-    { title: "Address", cell: (node) => (node.name ?? node.member?.node_name ?? "").replace(/^\d+@/, "") || "–" },
+    { title: "Node", kind: "fixed", cell: (node) => h("strong", {}, String(node.id)) },
+    { title: "State", kind: "fixed", cell: (node) => badge(state(node).kind, state(node).word) },
     ...(hasCluster ? [
-      { title: "Role", cell: (node) => role(node, leader) || "–" },
-      { title: "Applied", number: true, cell: member((row) => count(row.applied_index)) },
-      { title: "Lag", number: true, cell: member((row) => count(row.lag)) },
-      // Of a node that does not answer, this is what the leader knows.
-      { title: "Contact", number: true, cell: (node) => (Number.isFinite(node.member?.last_contact_ms) ? `${milliseconds(node.member.last_contact_ms)} ago` : "–") },
+      { title: "Role", kind: "fixed", cell: (node) => role(node, leader) || "–" },
+      { title: "Applied", kind: "number", cell: of("member", (row) => count(row.applied_index)) },
+      { title: "Lag", kind: "number", cell: of("member", (row) => count(row.lag)) },
+      { title: "Last contact", kind: "fixed", cell: contact },
     ] : []),
-    { title: "Connections", number: true, cell: machine((row) => count(row.connections)) },
-    { title: "Load", number: true, cell: machine((row) => row.load1.toFixed(2)) },
-    { title: "Memory used", number: true, cell: machine((row) => `${bytes(row.memory_used)} of ${bytes(row.memory_total)}`) },
-    { title: "Disk free", number: true, cell: machine((row) => bytes(row.disk_free)) },
-    { title: "Uptime", number: true, cell: machine((row) => uptime(row.uptime)) },
-    { title: "Version", cell: machine((row) => row.version.replace(/^raftmq\//, "")) },
+    { title: "Connections", kind: "number", cell: of("machine", (row) => count(row.connections)) },
+    { title: "Address", cell: (node) => (node.name ?? node.member?.node_name ?? "").replace(/^\d+@/, "") || "–" },
+    { title: "Uptime", kind: "number", cell: of("machine", (row) => uptime(row.uptime)) },
+    { title: "Version", kind: "fixed", cell: of("machine", (row) => row.version.replace(/^raftmq\//, "")) },
   ];
-  return table(plural(nodes.length, "node"), columns, nodes, (node) => ({ "data-state": state(node).id }));
+  return table("Nodes", columns, nodes, (node) => ({ "data-state": state(node).id }));
+}
+
+/** What is beneath each node that answers. */
+function machineTable({ nodes }) {
+  const columns = [
+    { title: "Node", kind: "fixed", cell: (node) => h("strong", {}, String(node.id)) },
+    ...[1, 5, 15].map((minutes) => ({ title: `Load ${minutes} min`, kind: "number", cell: of("machine", (row) => row[`load${minutes}`].toFixed(2)) })),
+    { title: "Memory used", kind: "fixed", cell: of("machine", (row) => `${bytes(row.memory_used)} of ${bytes(row.memory_total)}`) },
+    { title: "Disk free", kind: "fixed", cell: of("machine", (row) => `${bytes(row.disk_free)} of ${bytes(row.disk_total)}`) },
+  ];
+  return table("Machines", columns, nodes.filter((node) => node.machine && !node.error));
+}
+
+/** A cell from one part of what a node said; a dash when it said nothing. */
+function of(part, read) {
+  return (node) => (node[part] && !node.error ? read(node[part]) : "–");
 }
 
 /** The links as the sending nodes tell them. */
@@ -96,12 +108,12 @@ function linkTable({ nodes }) {
   if (!links.length) return null;
   const columns = [
     { title: "Link", cell: (link) => h("strong", {}, `${link.from} → ${link.peer}`) },
-    { title: "State", cell: (link) => badge(link.up ? "ok" : "bad", link.up ? "Up" : "Down") },
-    { title: "Round trip", number: true, cell: (link) => microseconds(link.round_trip_us ?? NaN) },
-    { title: "Queued", number: true, cell: (link) => bytes(link.queued_bytes) },
-    { title: "In flight", number: true, cell: (link) => bytes(link.in_flight_bytes) },
-    { title: "Window", number: true, cell: (link) => bytes(link.window_bytes) },
-    { title: "Dropped", number: true, cell: (link) => count(link.dropped) },
+    { title: "State", kind: "fixed", cell: (link) => badge(link.up ? "ok" : "bad", link.up ? "Up" : "Down") },
+    { title: "Round trip", kind: "number", cell: (link) => microseconds(link.round_trip_us ?? NaN) },
+    { title: "Queued", kind: "number", cell: (link) => bytes(link.queued_bytes) },
+    { title: "In flight", kind: "number", cell: (link) => bytes(link.in_flight_bytes) },
+    { title: "Window", kind: "number", cell: (link) => bytes(link.window_bytes) },
+    { title: "Dropped", kind: "number", cell: (link) => count(link.dropped) },
   ];
-  return [h("h2", {}, "Links"), table(plural(links.length, "link"), columns, links)];
+  return [h("h2", {}, "Links"), table("Links", columns, links)];
 }

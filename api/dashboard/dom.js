@@ -19,13 +19,18 @@ function fill(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...present(children));
   return element;
+}
+
+/** Children without the places where there is none, however they are nested. */
+function present(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
 /** Puts `children` in the place of what is in `element`. */
 export function show(element, ...children) {
-  element.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(...present(children));
 }
 
 const MARKS = {
@@ -60,8 +65,8 @@ export function failure(error) {
 /** Names the nodes that are missing in an answer. */
 export function missing(unreachable) {
   if (!unreachable?.length) return null;
-  const nodes = unreachable.map((id) => `node ${id}`).join(", ");
-  return notice("warn", `${nodes} did not answer: what only that node knows is missing here.`);
+  const nodes = unreachable.map((id) => `Node ${id}`).join(", ");
+  return notice("warn", `${nodes} did not answer: what is known there alone is missing here.`);
 }
 
 /** Says quietly that this version has no such endpoint. */

@@ -44,7 +44,15 @@ export function milliseconds(value) {
 /** "5 days 23 hours, 16 minutes, 3 seconds" without its zeros and its smallest parts: "5 d 23 h". */
 export function uptime(text) {
   const parts = [...(text ?? "").matchAll(/(\d+) (day|hour|minute|second)/g)].filter(([, number]) => number !== "0");
-  return parts.slice(0, 2).map(([, number, unit]) => `${number} ${unit[0]}`).join(" ") || "–";
+  return parts.slice(0, 2).map(([, number, unit]) => `${number} ${unit[0]}`).join(" ") || (text ? "0 s" : "–");
+}
+
+/** A time as the other columns of the API write theirs, in the browser's zone. */
+export function time(milliseconds) {
+  if (!milliseconds) return "–";
+  const at = new Date(milliseconds);
+  const two = (number) => String(number).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
 }
 
 /** Number and text of a plural: "1 node", "3 nodes". */

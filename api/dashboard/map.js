@@ -4,8 +4,9 @@
 import { s, mark } from "./dom.js";
 import { count, microseconds, bytes } from "./format.js";
 
-const WIDE = { width: 760, height: 330, card: { width: 208, height: 94 } };
-const NARROW = { width: 340, rowHeight: 150, card: { width: 156, height: 94 } };
+const WIDE = { width: 760, height: 330, card: { width: 208, height: 98 } };
+// A narrow one has no room for what waits on a link; the table of links has it.
+const NARROW = { width: 340, rowHeight: 150, card: { width: 156, height: 98 } };
 
 /** What a node is, as kind of mark, word and sentence. */
 export function state(node) {
@@ -29,7 +30,7 @@ export function map({ nodes, leader }, isNarrow) {
   const pairs = placed.flatMap((a, index) => placed.slice(index + 1).map((b) => [a, b]));
   return s("svg", { class: "map", viewBox: `0 0 ${plan.width} ${plan.height}`, role: "img", "aria-label": summary(nodes, leader) },
     pairs.map(([a, b]) => line(a, b)),
-    pairs.map(([a, b]) => label(a, b, plan.card)),
+    pairs.map(([a, b]) => label(a, b, { card: plan.card, isNarrow })),
     placed.map((place) => card(place, plan.card, leader)));
 }
 
@@ -76,9 +77,9 @@ function line(a, b) {
   return s("line", { class: `link ${id}`, "data-link": `${a.node.id}-${b.node.id}`, "data-state": id, x1: a.x, y1: a.y, x2: b.x, y2: b.y });
 }
 
-function label(a, b, card) {
+function label(a, b, { card, isNarrow }) {
   const { id, told } = connection(a.node, b.node);
-  const text = id === "down" ? "link down" : traffic(told);
+  const text = id === "down" ? "link down" : traffic(told, isNarrow);
   if (!text) return null;
   const besideEachOther = Math.abs(a.y - b.y) < 1;
   // Between two cards in a row there may be no room: then below them.
@@ -91,9 +92,9 @@ function label(a, b, card) {
 }
 
 /** The slower round trip of the two directions, and what waits. */
-function traffic(links) {
+function traffic(links, isNarrow) {
   const trips = links.map((link) => link.round_trip_us).filter(Number.isFinite);
-  const waiting = links.reduce((sum, link) => sum + (link.queued_bytes ?? 0), 0);
+  const waiting = isNarrow ? 0 : links.reduce((sum, link) => sum + (link.queued_bytes ?? 0), 0);
   return [trips.length ? microseconds(Math.max(...trips)) : "", waiting ? `${bytes(waiting)} queued` : ""].filter(Boolean).join(", ");
 }
 

@@ -32,7 +32,7 @@ function ofNode({ node, plugins, error }, changed) {
 function pluginTable(node, plugins, changed) {
   const columns = [
     { title: "Plugin", cell: (plugin) => h("strong", {}, plugin.name) },
-    { title: "State", cell: (plugin) => (plugin.active ? badge("ok", "Active") : badge("idle", plugin.inited ? "Loaded, not active" : "Not active")) },
+    { title: "State", kind: "fixed", cell: (plugin) => (plugin.active ? badge("ok", "Active") : badge("idle", plugin.inited ? "Loaded, not active" : "Not active")) },
     { title: "Version", cell: (plugin) => plugin.version ?? "–" },
     { title: "What it does", cell: (plugin) => plugin.descr ?? "–" },
     { title: "Actions", cell: (plugin) => h("div", { class: "row-actions" }, actions(node, plugin, changed)) },

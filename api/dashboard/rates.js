@@ -11,7 +11,7 @@ export function open(view) {
   const charts = SERIES.map((series) => new Chart(series));
   const legend = h("div", { class: "legend", role: "group", "aria-label": "Lines" });
   const said = h("div", {});
-  const sentence = `The last ${KEPT_MS / 60_000} minutes since this page was opened. Point at a chart, or use the arrow keys, for values.`;
+  const sentence = `Since this page was opened, for at most ${KEPT_MS / 60_000} minutes. Point at a chart, or use the arrow keys, for values.`;
   show(view, heading("Rates", sentence), said, legend, h("div", { class: "charts" }, charts.map((chart) => chart.element)));
   let latest = null;
   const draw = (live) => {

@@ -3,7 +3,7 @@
 import { h, show, dialog, failure, field, heading, lacking, missing, notice } from "./dom.js";
 import { ask, has, query } from "./api.js";
 import { PAGE_ROWS, table } from "./table.js";
-import { bytes, decode, hex, readable } from "./format.js";
+import { bytes, decode, hex, readable, time } from "./format.js";
 
 /** Octets of a payload that are shown; more of it helps nobody and slows the page. */
 const SHOWN_MAX = 16_384;
@@ -16,11 +16,12 @@ export function open(view, parameters) {
   const form = h("form", { class: "filters", role: "search" },
     h("div", { class: "wide" }, field("Topic filter", filter)), h("button", { type: "submit", class: "primary" }, "Search"));
   let turn = 0;
-  const load = async (offset) => {
+  // Where each page began: how many items a page has, the node decides.
+  const load = async (offsets) => {
     const own = ++turn;
     let content;
     try {
-      content = (await has("/retains")) ? await page(filter.value, offset, load) : [lacking("/retains")];
+      content = (await has("/retains")) ? await page(filter.value, offsets, load) : [lacking("/retains")];
     } catch (error) {
       content = [error.lacks ? lacking("/retains") : failure(error)];
     }
@@ -29,18 +30,22 @@ export function open(view, parameters) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     history.replaceState(null, "", `#/retained${query({ topic_filter: filter.value })}`);
-    load(0);
+    load([0]);
   });
   show(view, heading("Retained", "The message that each topic keeps for new subscribers."), form, list);
-  load(0);
+  load([0]);
 }
 
-async function page(filter, offset, load) {
+async function page(filter, offsets, load) {
+  const offset = offsets.at(-1);
   const { body, unreachable } = await ask(`/retains${query({ topic_filter: filter || "#", offset, limit: PAGE_ROWS })}`);
   const move = (title, target, isOff) => h("button", { type: "button", disabled: isOff, onclick: () => load(target) }, title);
   const rows = body.items.length ? retainedTable(body.items) : notice("idle", "No retained message matches.");
   const pager = offset || body.has_more
-    ? h("div", { class: "pager" }, move("Previous", Math.max(offset - PAGE_ROWS, 0), offset === 0), h("span", {}, `From ${offset + 1}`), move("Next", offset + PAGE_ROWS, !body.has_more))
+    ? h("div", { class: "pager" },
+      move("Previous", offsets.slice(0, -1), offsets.length === 1),
+      h("span", {}, `Page ${offsets.length}`),
+      move("Next", [...offsets, offset + body.items.length], !body.has_more))
     : null;
   return [missing(unreachable), rows, pager];
 }
@@ -49,10 +54,11 @@ function retainedTable(items) {
   const columns = [
     { title: "Topic", cell: (item) => h("button", { type: "button", class: "link", onclick: () => payload(item) }, item.topic) },
     { title: "Payload", cell: (item) => h("code", { class: "preview" }, preview(decode(item.publish.payload ?? ""))) },
-    { title: "Size", number: true, cell: (item) => bytes(decode(item.publish.payload ?? "").length) },
-    { title: "QoS", number: true, cell: (item) => String(item.publish.qos ?? 0) },
+    { title: "Size", kind: "number", cell: (item) => bytes(decode(item.publish.payload ?? "").length) },
+    { title: "QoS", kind: "number", cell: (item) => String(item.publish.qos ?? 0) },
     { title: "From", cell: (item) => item.client_id ?? (typeof item.from === "string" ? item.from : "–") },
-    { title: "Expires", number: true, cell: (item) => (Number.isFinite(item.remaining_ttl) ? `in ${Math.round(item.remaining_ttl)} s` : "never") },
+    { title: "Published", kind: "fixed", cell: (item) => time(item.publish.create_time) },
+    { title: "Expires", kind: "number", cell: (item) => (Number.isFinite(item.remaining_ttl) ? `in ${Math.round(item.remaining_ttl)} s` : "never") },
   ];
   return table("Retained messages", columns, items, (item) => ({ "data-topic": item.topic }));
 }

@@ -67,19 +67,24 @@ function shareGroup(group) {
   return [
     h("h2", {}, `Share group ${group.share} on `, h("code", {}, group.filter)),
     h("p", { class: "caption" }, group.why),
-    outcomeTable(`Share group ${group.share}`, group.members),
+    outcomeTable(`Share group ${group.share}`, group.members, group.picked),
   ];
 }
 
-function outcomeTable(label, rows) {
+/** That a share group's other members do not get the message is no fault: `picked` does. */
+function outcomeTable(label, rows, picked = null) {
+  const outcome = (row) => {
+    const [kind, word] = OUTCOMES[row.outcome] ?? ["idle", row.outcome];
+    return badge(picked !== null && kind === "bad" ? "idle" : kind, word);
+  };
   const columns = [
     { title: "Client", cell: (row) => h("a", { href: `#/clients${query({ _like_clientid: row.clientid })}` }, row.clientid) },
-    { title: "Outcome", cell: (row) => badge(...(OUTCOMES[row.outcome] ?? ["idle", row.outcome])) },
+    { title: "Outcome", kind: "fixed", cell: outcome },
     { title: "Why", cell: (row) => row.why },
     { title: "Filters", cell: (row) => h("code", {}, row.filters.join(", ")) },
-    { title: "Node", number: true, cell: (row) => String(row.node_id) },
-    { title: "QoS", number: true, cell: (row) => String(row.qos) },
-    { title: "Queue", number: true, cell: (row) => (row.queue === null ? "–" : `${count(row.queue)} of ${count(row.queue_max)}`) },
+    { title: "Node", kind: "number", cell: (row) => String(row.node_id) },
+    { title: "QoS", kind: "number", cell: (row) => String(row.qos) },
+    { title: "Queue", kind: "fixed", cell: (row) => (row.queue === null ? "–" : `${count(row.queue)} of ${count(row.queue_max)}`) },
   ];
   return table(label, columns, rows, (row) => ({ "data-client": row.clientid }));
 }
@@ -94,6 +99,7 @@ async function looked(topic) {
     ways(topic, null, subscribers.body.map((row) => ({ node_id: row.node_id, filters: [row.topic] }))),
     h("h2", {}, plural(subscribers.body.length, "matching subscription")),
     subscribers.body.length ? subscriptionTable(subscribers.body) : nobody,
+    subscribers.body.some((row) => row.share) ? h("p", { class: "caption" }, "Of each share group one member gets the message.") : null,
     subscribers.next ? notice("warn", "There are more subscriptions than are shown.") : null,
     h("h2", {}, plural(routes.body.length, "matching route")),
     routes.body.length ? routeTable(routes.body) : null,
@@ -119,7 +125,7 @@ function ways(topic, from, rows) {
 function routeTable(rows) {
   const columns = [
     { title: "Filter", cell: (row) => h("code", {}, row.topic) },
-    { title: "Node", number: true, cell: (row) => String(row.node_id) },
+    { title: "Node", kind: "number", cell: (row) => String(row.node_id) },
   ];
   return table("Routes", columns, rows);
 }

@@ -35,8 +35,8 @@ export function subscriptionTable(rows) {
     { title: "Client", cell: (row) => h("a", { href: `#/clients${query({ _like_clientid: row.clientid })}` }, row.clientid) },
     { title: "Filter", cell: (row) => h("code", {}, row.topic) },
     { title: "Share group", cell: (row) => row.share ?? "–" },
-    { title: "QoS", number: true, cell: (row) => String(row.qos) },
-    { title: "Node", number: true, cell: (row) => String(row.node_id) },
+    { title: "QoS", kind: "number", cell: (row) => String(row.qos) },
+    { title: "Node", kind: "number", cell: (row) => String(row.node_id) },
     { title: "Options", cell: options },
   ];
   return table("Subscriptions", columns, rows, (row) => ({ "data-client": row.clientid }));

@@ -6,16 +6,16 @@ import { ask, query } from "./api.js";
 export const PAGE_ROWS = 50;
 
 /**
- * A table. A column: `title`, `cell(row)` (text or an element), and `number` to align it to the right.
- * The roles are written out because a table that is laid out as a list loses its own.
+ * A table. A column: `title`, `cell(row)` (text or an element), and `kind`: `number` (to the right,
+ * and two beside each other in a card), `fixed` (never broken), else text that may be long. The roles are written out because a table that is laid out as a list loses its own.
  */
 export function table(label, columns, rows, attributes = () => ({})) {
-  const head = columns.map((column) => h("th", { scope: "col", role: "columnheader", class: column.number && "number" }, column.title));
-  const cell = (row, column) => h("td", { role: "cell", "data-label": column.title, class: column.number && "number" }, h("span", {}, column.cell(row)));
+  const head = columns.map((column) => h("th", { scope: "col", role: "columnheader", class: column.kind }, column.title));
+  const cell = (row, column) => h("td", { role: "cell", "data-label": column.title, class: column.kind }, h("span", {}, column.cell(row)));
   const line = (row) => h("tr", { role: "row", ...attributes(row) }, columns.map((column) => cell(row, column)));
-  return h("table", { role: "table", "aria-label": label },
+  return h("div", { class: "sheet" }, h("table", { role: "table", "aria-label": label },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
-    h("tbody", { role: "rowgroup" }, rows.map(line)));
+    h("tbody", { role: "rowgroup" }, rows.map(line))));
 }
 
 /**

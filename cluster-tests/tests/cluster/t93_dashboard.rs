@@ -23,6 +23,13 @@ const VIEWS: [&str; 8] = [
 /// The page asks every 2 s; a killed node refuses connections at once.
 const POLLED: Duration = Duration::from_secs(10);
 
+/// Moves the pointer to the newest values of a chart.
+const POINT_AT_THE_END: &str = "{
+    const plot = document.querySelector('[data-series=in] .plot');
+    const clientX = plot.getBoundingClientRect().right - 10;
+    plot.dispatchEvent(new PointerEvent('pointermove', { clientX }));
+}";
+
 /// It would run if it became markup.
 const HOSTILE: &str = "<img src=x onerror=\"window.harmed=true\">";
 
@@ -97,6 +104,10 @@ async fn the_map_has_all_nodes_rates_move_and_a_killed_node_is_shown_as_down() {
     }
     let drawn = "document.querySelector('[data-series=in] path.sum').getAttribute('d').split('L').length > 2";
     page.wait_for(drawn, SOON).await;
+    page.try_value(POINT_AT_THE_END).await.expect("a pointer");
+    page.wait_for_text("[data-series=in] .tip", "Node 1", SOON)
+        .await;
+    pictures(&page, "hover").await;
     traffic.abort();
     let still = "document.querySelector('[data-series=in] .now').textContent === '0/s'";
     page.wait_for(still, SOON).await;
@@ -194,6 +205,8 @@ async fn a_phone_scrolls_no_view_sideways_and_markup_in_names_stays_text() {
                 page.wait_for_text(".answer .ways", "Node 2", SOON).await;
             }
             page.wait_for("document.querySelector('.view section, .view .charts') !== null && document.querySelector('[aria-busy=true]') === null", SOON).await;
+            page.wait_for("document.querySelector('.notice.bad') === null", SOON)
+                .await;
             let fits =
                 "document.documentElement.scrollWidth <= document.documentElement.clientWidth";
             page.wait_for(fits, SOON).await;
