@@ -10,6 +10,7 @@
 mod api;
 pub mod client;
 pub mod counters;
+mod dashboard;
 pub mod event;
 mod http;
 pub mod machine;

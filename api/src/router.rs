@@ -145,6 +145,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/api/v1", on(MethodFilter::GET, index.clone()))
         .route("/api/v1/", on(MethodFilter::GET, index))
         .merge(resources::health::routes())
+        .merge(crate::dashboard::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(api.clone(), server::limit_time))

@@ -9,11 +9,13 @@
 //! - [`Link`]s stand between two nodes and can delay, cut and black-hole what they say.
 //! - [`Client`] drives rumqttc (MQTT 3.1.1 and 5.0); [`RawClient`] speaks bytes, for what a
 //!   decent client would never send and for exact timing.
+//! - [`Browser`] is a headless Chromium, for what a person sees.
 //! - [`eventually`] waits for a state by asking again until a deadline; nothing here sleeps for a
 //!   fixed time in the hope that something has happened meanwhile.
 
 mod address;
 mod binary;
+mod browser;
 mod client;
 mod cluster;
 mod crowd;
@@ -32,6 +34,7 @@ mod wait;
 
 pub use address::Loopback;
 pub use binary::raftmq_binary;
+pub use browser::{Browser, Page};
 pub use client::{Acknowledged, Client, Closed, Connect, Filter, Message, Refused, Version, Will};
 pub use cluster::{Cluster, Setup};
 pub use crowd::Crowd;

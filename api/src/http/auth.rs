@@ -1,4 +1,5 @@
-//! The bearer token (RFC 6750 §2.1), which everything but `/live` and `/ready` needs when one is set.
+//! The bearer token (RFC 6750 §2.1), which everything but `/live`, `/ready` and the files of the
+//! dashboard needs when one is set.
 
 use std::hint::black_box;
 
@@ -9,13 +10,15 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 use crate::api::Api;
+use crate::dashboard;
 
 /// Paths for load balancers, which hold no token.
 const OPEN: [&str; 2] = ["/live", "/ready"];
 
 /// Refuses a request without the right token, before anything else is looked at.
 pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
-    let open = OPEN.contains(&request.uri().path());
+    let path = request.uri().path();
+    let open = OPEN.contains(&path) || dashboard::is_part(path);
     let config = api.config();
     let expected = config.http_bearer_token.as_deref().filter(|_| !open);
     let given = request

@@ -5,6 +5,7 @@
 mod answers;
 mod bad_input;
 mod clients;
+mod dashboard;
 mod limits;
 mod mqtt;
 mod peers;

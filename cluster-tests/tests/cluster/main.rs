@@ -30,3 +30,4 @@ mod t84_plugins;
 mod t90_refusals;
 mod t91_dev;
 mod t92_ctl;
+mod t93_dashboard;
