@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::http::error::ApiError;
 use crate::http::page::Consistency;
@@ -76,6 +76,7 @@ struct Inner {
     local: Arc<dyn Node>,
     peers: Mutex<BTreeMap<u64, Arc<PeerNode>>>,
     phase: watch::Receiver<Phase>,
+    comparing: Semaphore,
 }
 
 /// The parts of an [`Api`].
@@ -138,6 +139,7 @@ impl Api {
             local: parts.local,
             peers: Mutex::new(peers.collect()),
             phase: parts.phase,
+            comparing: Semaphore::new(1),
         };
         Self {
             inner: Arc::new(inner),
@@ -152,8 +154,17 @@ impl Api {
         self.inner.replicated.as_ref()
     }
 
+    pub(crate) fn own_id(&self) -> u64 {
+        self.inner.identity.node_id()
+    }
+
     pub(crate) fn local(&self) -> &Arc<dyn Node> {
         &self.inner.local
+    }
+
+    /// Whose turn it is to have the tables compared: each comparison costs all nodes a pass over theirs.
+    pub(crate) fn comparing(&self) -> &Semaphore {
+        &self.inner.comparing
     }
 
     pub(crate) fn phase(&self) -> Phase {

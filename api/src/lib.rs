@@ -8,6 +8,7 @@
 //! This crate knows nothing of how a session works: it has no MQTT packet and no socket of a client.
 
 mod api;
+mod cluster;
 pub mod counters;
 mod http;
 pub mod machine;

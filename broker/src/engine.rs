@@ -8,6 +8,7 @@ use crate::{
     router::Resolver,
     settings::Settings,
     shard::{ShardId, mailbox::Mailbox},
+    takeovers::Takeovers,
 };
 use raftmq_proto::v1;
 use raftmq_store::{Lease, ProposeError, Store, table::Outcome};
@@ -52,6 +53,8 @@ pub struct Engine {
     pub ended: watch::Receiver<bool>,
     /// Turns of commands: as many as the store takes at once.
     pub proposals: Semaphore,
+    /// Client identifiers that are taken over from connected clients.
+    pub takeovers: Arc<Takeovers>,
     /// Counts the node's lives in the cluster.
     pub lives: Arc<AtomicU64>,
 }

@@ -19,3 +19,4 @@ mod proxy_protocol;
 mod router;
 mod settings;
 mod shard;
+mod takeovers;

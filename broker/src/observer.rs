@@ -7,6 +7,7 @@ use crate::shard::{
     mailbox::{Mail, Mailbox},
     shard_of,
 };
+use crate::takeovers::Takeovers;
 use raftmq_mqtt::publication::Origin;
 use raftmq_proto::v1;
 use raftmq_store::{
@@ -26,6 +27,8 @@ pub struct TableObserver {
     pub mailboxes: Vec<Arc<Mailbox>>,
     /// Counts the node's lives; see `Engine::life`.
     pub lives: Arc<AtomicU64>,
+    /// Counts what is taken over from connected clients.
+    pub takeovers: Arc<Takeovers>,
     /// Told which other nodes go down.
     pub links: Vec<Arc<crate::link::Link>>,
 }
@@ -36,6 +39,9 @@ impl Observer for TableObserver {
             // Wills of a time when this node had no clients have been delivered by the others.
             if phase == Phase::CatchingUp && matches!(event, TableEvent::WillDue(_)) {
                 continue;
+            }
+            if phase == Phase::Live {
+                self.count_takeover(event);
             }
             self.event(event);
         }
@@ -57,6 +63,17 @@ impl Observer for TableObserver {
 }
 
 impl TableObserver {
+    fn count_takeover(&self, event: &TableEvent) {
+        if let TableEvent::SessionTaken {
+            client_id,
+            was_connected: true,
+            ..
+        } = event
+        {
+            self.takeovers.count(client_id);
+        }
+    }
+
     fn event(&self, event: &TableEvent) {
         match event {
             TableEvent::SessionTaken {

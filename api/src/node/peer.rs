@@ -13,6 +13,7 @@ use super::{
     AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, Identity, Node,
     NodeError, NodeReply,
 };
+use super::{ExplainQuestion, ExplainReply, InspectReply};
 use crate::counters::{Metrics, Stats};
 
 /// The largest answer taken from a peer in one message: one row with the largest Will there can be
@@ -224,5 +225,35 @@ impl Node for PeerNode {
         let ask =
             |mut client: NodeQueryClient<_>, origin| async move { client.metrics(origin).await };
         Box::pin(self.ask(ask, |reply| Metrics::from_named(&reply.values)))
+    }
+
+    fn inspect(&self) -> Answer<'_, InspectReply> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.inspect(origin).await };
+        Box::pin(self.ask(ask, |reply| reply))
+    }
+
+    fn table_hash(&self, index: u64) -> Answer<'_, u64> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            let origin = Some(origin);
+            client
+                .table_hash(v1::TableHashRequest { origin, index })
+                .await
+        };
+        Box::pin(self.ask(ask, |reply: v1::TableHashReply| reply.hash))
+    }
+
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            client
+                .explain(v1::ExplainRequest {
+                    origin: Some(origin),
+                    topic: question.topic,
+                    publisher: question.publisher,
+                    limit: question.limit,
+                })
+                .await
+        };
+        Box::pin(self.ask(ask, |reply| reply))
     }
 }

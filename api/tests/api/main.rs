@@ -5,6 +5,8 @@
 mod answers;
 mod bad_input;
 mod clients;
+mod cluster;
+mod explain;
 mod limits;
 mod mqtt;
 mod peers;

@@ -1,5 +1,6 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
+use super::insight::Posture;
 use super::replicated::row;
 use crate::{
     admin,
@@ -9,6 +10,7 @@ use crate::{
 };
 use futures::future::join_all;
 use parking_lot::Mutex;
+use raftmq_api::node::{ExplainQuestion, ExplainReply, InspectReply};
 use raftmq_api::{
     Node, NodeError,
     counters::{Metrics, Stat, Stats},
@@ -26,8 +28,9 @@ const PIECE_SESSIONS: usize = 512;
 
 /// Answers for this process.
 pub(super) struct LocalNode {
-    engine: Arc<Engine>,
-    data_dir: PathBuf,
+    pub(super) engine: Arc<Engine>,
+    pub(super) data_dir: PathBuf,
+    pub(super) posture: Posture,
     started: Instant,
     highs: Mutex<Highs>,
 }
@@ -51,6 +54,7 @@ impl LocalNode {
         LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
+            posture: Posture::new(config),
             started: Instant::now(),
             highs: Mutex::new(highs),
         }
@@ -278,5 +282,20 @@ impl Node for LocalNode {
 
     fn metrics(&self) -> Answer<'_, Metrics> {
         Box::pin(async { Ok(self.engine.counters.metrics()) })
+    }
+
+    fn inspect(&self) -> Answer<'_, InspectReply> {
+        Box::pin(async { Ok(self.inspection().await) })
+    }
+
+    fn table_hash(&self, index: u64) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let hash = self.engine.store.table_hash(index).await;
+            hash.map_err(|error| NodeError::Failed(error.to_string()))
+        })
+    }
+
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
+        Box::pin(async { Ok(self.explanation(question).await) })
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     observer::TableObserver,
     settings::Settings,
     shard::{self, mailbox::Mailbox},
+    takeovers::Takeovers,
 };
 use raftmq_api::{Api, ApiConfig, ApiParts, Identity, PeerNode, Phase};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
@@ -98,10 +99,12 @@ impl Node {
             .collect();
         let links = links(config, &mailboxes)?;
         let lives = Arc::new(AtomicU64::new(0));
+        let takeovers = Arc::new(Takeovers::default());
         let observer = TableObserver {
             node_id: config.node.id,
             mailboxes: mailboxes.clone(),
             lives: lives.clone(),
+            takeovers: takeovers.clone(),
             links: links.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
@@ -118,6 +121,7 @@ impl Node {
             stopping: stopping_seen,
             ended: ended_seen,
             proposals: Semaphore::new(config.cluster.proposal_queue),
+            takeovers,
             lives,
         });
         let shards = shard::start(&engine, ports.mqtt).map_err(StartError::Thread)?;

@@ -5,8 +5,10 @@
 
 mod cache;
 mod destinations;
+mod explain;
 
 pub use cache::TopicCache;
 pub use destinations::{
     Destinations, GroupMember, LocalSubscriber, Resolver, ShardSet, ShareGroup,
 };
+pub use explain::{Explained, ExplainedGroup, Explanation, explain};

@@ -104,6 +104,7 @@ impl Shard {
         waiting: Option<usize>,
     ) {
         if publication.qos == QoS::AtMostOnce && self.engine.links[link].is_full() {
+            self.engine.links[link].count_dropped();
             self.counters.add(Metric::MessagesDropped, 1);
             return;
         }

@@ -50,7 +50,12 @@ impl Route {
     /// The member whose turn it is: one after the other.
     fn choose<'g>(&self, group: &'g ShareGroup) -> Option<&'g GroupMember> {
         let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        group.members.get(turn % group.members.len().max(1))
+        group.member_at(turn)
+    }
+
+    /// The turn that the next publication gets.
+    pub fn next_turn(&self) -> usize {
+        self.turn.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

@@ -6,12 +6,14 @@
 //! | [`apply`](self) | commands, one function each |
 //! | `sessions`, `subscribers`, `retained` | the state, each with its indexes |
 //! | `snapshot` | the state as a file |
+//! | `hash` | the state as a number |
 //! | `shared` | the table beside its readers: locks and generations |
 //!
 //! It knows nothing of Raft, sockets or disks.
 
 mod apply;
 mod counts;
+mod hash;
 mod ids;
 mod outcome;
 mod query;
