@@ -85,6 +85,7 @@ struct Inner {
     phase: watch::Receiver<Phase>,
     /// Places of those who listen to `/tail`.
     listeners: Arc<Semaphore>,
+    comparing: Semaphore,
 }
 
 /// The parts of an [`Api`].
@@ -148,6 +149,7 @@ impl Api {
             local: parts.local,
             peers: Mutex::new(peers.collect()),
             phase: parts.phase,
+            comparing: Semaphore::new(1),
         };
         Self {
             inner: Arc::new(inner),
@@ -175,8 +177,17 @@ impl Api {
         self.inner.replicated.as_ref()
     }
 
+    pub(crate) fn own_id(&self) -> u64 {
+        self.inner.identity.node_id()
+    }
+
     pub(crate) fn local(&self) -> &Arc<dyn Node> {
         &self.inner.local
+    }
+
+    /// Whose turn it is to have the tables compared: each comparison costs all nodes a pass over theirs.
+    pub(crate) fn comparing(&self) -> &Semaphore {
+        &self.inner.comparing
     }
 
     pub(crate) fn phase(&self) -> Phase {

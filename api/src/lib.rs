@@ -9,6 +9,7 @@
 
 mod api;
 pub mod client;
+mod cluster;
 pub mod counters;
 mod dashboard;
 pub mod event;

@@ -46,6 +46,9 @@ pub trait ReplicatedView: Send + Sync + 'static {
     fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Done when everything that was acknowledged before the call is applied here.
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Writes a log entry at which every node hashes its table ([`crate::Node::table_hash`]); its index,
+    /// when every node that is up has applied it.
+    fn checkpoint(&self) -> BoxFuture<'_, Result<u64, ReplicationError>>;
     /// Whether this node may serve, else why not.
     fn readiness(&self) -> Result<(), String>;
 }

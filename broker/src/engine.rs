@@ -11,6 +11,7 @@ use crate::{
     router::Resolver,
     settings::Settings,
     shard::{ShardId, mailbox::Mailbox},
+    takeovers::Takeovers,
 };
 use raftmq_proto::v1;
 use raftmq_store::{Lease, ProposeError, Store, table::Outcome};
@@ -57,6 +58,8 @@ pub struct Engine {
     pub ended: watch::Receiver<bool>,
     /// Turns of commands: as many as the store takes at once.
     pub proposals: Semaphore,
+    /// Client identifiers that are taken over from connected clients.
+    pub takeovers: Arc<Takeovers>,
     /// Counts the node's lives in the cluster.
     pub lives: Arc<AtomicU64>,
     /// What plugins change in the engine.

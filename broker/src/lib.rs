@@ -23,3 +23,4 @@ mod proxy_protocol;
 mod router;
 mod settings;
 mod shard;
+mod takeovers;

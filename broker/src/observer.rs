@@ -2,6 +2,7 @@
 //!
 //! Called by the store while it applies entries, so it only sorts events into mailboxes.
 
+use crate::takeovers::Takeovers;
 use crate::{
     counting::ShardCounters,
     gauges::Gauges,
@@ -31,6 +32,8 @@ pub struct TableObserver {
     pub mailboxes: Vec<Arc<Mailbox>>,
     /// Counts the node's lives; see `Engine::life`.
     pub lives: Arc<AtomicU64>,
+    /// Counts what is taken over from connected clients.
+    pub takeovers: Arc<Takeovers>,
     /// Told which other nodes go down.
     pub links: Vec<Arc<crate::link::Link>>,
     /// Counts what the table does once for the cluster.
@@ -47,6 +50,9 @@ impl Observer for TableObserver {
             let is_past = matches!(event, TableEvent::WillDue(_) | TableEvent::Counted { .. });
             if phase == Phase::CatchingUp && is_past {
                 continue;
+            }
+            if phase == Phase::Live {
+                self.count_takeover(event);
             }
             self.event(event);
         }
@@ -72,6 +78,17 @@ impl Observer for TableObserver {
 }
 
 impl TableObserver {
+    fn count_takeover(&self, event: &TableEvent) {
+        if let TableEvent::SessionTaken {
+            client_id,
+            was_connected: true,
+            ..
+        } = event
+        {
+            self.takeovers.count(client_id);
+        }
+    }
+
     fn event(&self, event: &TableEvent) {
         match event {
             TableEvent::SessionTaken {

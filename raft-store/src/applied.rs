@@ -10,13 +10,14 @@ use parking_lot::Mutex;
 use raftmq_proto::v1::{Entry, op::Kind};
 
 use crate::batcher::in_flight::InFlight;
+use crate::checkpoints::Checkpoints;
 use crate::error::ProposeError;
 use crate::fence::Fence;
 use crate::lease::Lease;
 use crate::lives::{Life, Lives, LivesView};
 use crate::local::LocalNode;
 use crate::progress::Progress;
-use crate::table::{Applied, Counts, SharedTable, TableEvent};
+use crate::table::{Applied, Counts, Outcome, SharedTable, TableEvent};
 
 /// Whether events are news to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub(crate) struct Followers {
     pub(crate) progress: Arc<Progress>,
     pub(crate) fence: Arc<Fence>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) lease: Lease,
     pub(crate) lives: LivesView,
     pub(crate) observer: Mutex<Box<dyn Observer>>,
@@ -70,6 +72,8 @@ impl Followers {
             let mut observer = self.observer.lock();
             observer.applied(index, &applied.events, phase);
             observer.measured(counts);
+            drop(observer);
+            self.take_checkpoint(&applied);
         }
         for (batch, outcomes) in entry.batches.iter().zip(applied.outcomes) {
             if batch.node_id == self.local.node_id {
@@ -83,6 +87,14 @@ impl Followers {
         let mut ops = entry.batches.iter().flat_map(|batch| &batch.ops);
         if ops.any(|op| matches!(op.kind, Some(Kind::NodeUp(_) | Kind::NodeDown(_)))) {
             self.nodes_may_have_changed();
+        }
+    }
+
+    /// The table stays as it is meanwhile: this is called by the one who applies.
+    fn take_checkpoint(&self, applied: &Applied) {
+        let mut outcomes = applied.outcomes.iter().flatten();
+        if outcomes.any(|outcome| matches!(outcome, Outcome::Checkpoint { .. })) {
+            self.checkpoints.take(self.table.freeze());
         }
     }
 

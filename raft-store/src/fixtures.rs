@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use parking_lot::Mutex;
 
 use crate::applied::{Followers, Observer, Phase};
+use crate::checkpoints::Checkpoints;
 use crate::config::{Limits, StoreConfig, Timing};
 use crate::failure::Failure;
 use crate::fence::Fence;
@@ -47,6 +48,7 @@ pub(crate) fn state_machine(dir: &Path) -> Result<StateMachine, Box<dyn Error>> 
         fence: Arc::new(Fence::new(Arc::clone(&progress))),
         progress,
         in_flight: Arc::default(),
+        checkpoints: Checkpoints::default(),
         lease: Lease::new(),
         lives: LivesView::new(),
         observer: Mutex::new(Box::new(Deaf)),

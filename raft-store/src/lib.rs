@@ -12,6 +12,7 @@
 mod applied;
 mod batcher;
 mod campaigning;
+mod checkpoints;
 mod clock;
 mod compaction;
 mod config;
@@ -44,11 +45,12 @@ mod wire;
 
 pub use applied::{Observer, Phase};
 pub use batcher::Proposal;
+pub use checkpoints::NoTableHash;
 pub use config::{Limits, Peer, StoreConfig, Timing};
 pub use error::{OpenError, ProposeError, ReadError};
 pub use identity::{Identity, IdentityError};
 pub use lease::Lease;
-pub use log::LogOpenError;
+pub use log::{FlushTimes, LogOpenError};
 pub use network::service::RaftService;
 pub use status::{ClusterStatus, MemberStatus, Readiness, Role};
 pub use store::Store;

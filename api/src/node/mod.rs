@@ -17,6 +17,10 @@ pub use raftmq_proto::v1::{
     AdminPublication, BrokerReply, ClientFilter, ClientRow, Machine, NodeReply, PublishProperties,
     UserProperty, WillRow,
 };
+pub use raftmq_proto::v1::{
+    ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState, InspectReply, LinkState,
+    LiveSubscriber, MemberState, TakeoverCount,
+};
 
 pub(crate) use page::merge;
 pub use page::{ClientPage, PageBuilder};
@@ -92,6 +96,30 @@ pub trait Node: Send + Sync + 'static {
     /// # Errors
     /// [`NodeError::NotServing`] when the node has as many listeners as it may.
     fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed>;
+
+    /// The node as a member of its cluster.
+    fn inspect(&self) -> Answer<'_, InspectReply>;
+
+    /// The hash of this node's table at the checkpoint with this log index. Waits until the node has
+    /// applied it.
+    ///
+    /// # Errors
+    /// [`NodeError::Failed`] when this node never hashed its table there.
+    fn table_hash(&self, index: u64) -> Answer<'_, u64>;
+
+    /// Where a publication would go, if it came in at this node. Nothing is published.
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply>;
+}
+
+/// What is to be explained.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExplainQuestion {
+    /// A valid topic name.
+    pub topic: String,
+    /// Client identifier of the publisher; empty: nobody in particular.
+    pub publisher: String,
+    /// At most so many subscribers, members of share groups included; at least 1.
+    pub limit: u32,
 }
 
 /// Why a node gave no answer.

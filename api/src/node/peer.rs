@@ -13,6 +13,7 @@ use super::{
     AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, Identity, Node,
     NodeError, NodeReply, PluginCommand, PluginRow, feed,
 };
+use super::{ExplainQuestion, ExplainReply, InspectReply};
 use crate::counters::{Metrics, Stats};
 use crate::event::{EventFeed, EventFilter};
 
@@ -268,6 +269,36 @@ impl Node for PeerNode {
             let peer = format!("node {} at {}", self.id, self.address);
             Ok(feed::from_peer(replies, peer, self.deadline))
         })
+    }
+
+    fn inspect(&self) -> Answer<'_, InspectReply> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.inspect(origin).await };
+        Box::pin(self.ask(ask, |reply| reply))
+    }
+
+    fn table_hash(&self, index: u64) -> Answer<'_, u64> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            let origin = Some(origin);
+            client
+                .table_hash(v1::TableHashRequest { origin, index })
+                .await
+        };
+        Box::pin(self.ask(ask, |reply: v1::TableHashReply| reply.hash))
+    }
+
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            client
+                .explain(v1::ExplainRequest {
+                    origin: Some(origin),
+                    topic: question.topic,
+                    publisher: question.publisher,
+                    limit: question.limit,
+                })
+                .await
+        };
+        Box::pin(self.ask(ask, |reply| reply))
     }
 }
 

@@ -10,7 +10,10 @@ use raftmq_proto::v1::{self, QueryOrigin};
 use tonic::{Request, Response, Status};
 
 use super::peer::MESSAGE_BYTES_MAX;
-use super::{ClientPage, ClientQuery, ClientRow, Identity, Node, NodeError, PluginCommand, feed};
+use super::{
+    ClientPage, ClientQuery, ClientRow, ExplainQuestion, Identity, Node, NodeError, PluginCommand,
+    feed,
+};
 
 /// A message of a list of clients is closed as soon as it is this large.
 const PART_BYTES: usize = 256 * 1024;
@@ -224,5 +227,37 @@ impl NodeQuery for QueryService {
         let filter = r.filter.unwrap_or_default().into();
         let feed = self.node.events(filter).await.map_err(status)?;
         Ok(Response::new(feed::to_peer(feed)))
+    }
+
+    async fn inspect(&self, r: Request<QueryOrigin>) -> Result<Response<v1::InspectReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        self.node.inspect().await.map(Response::new).map_err(status)
+    }
+
+    async fn table_hash(
+        &self,
+        r: Request<v1::TableHashRequest>,
+    ) -> Result<Response<v1::TableHashReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let hash = self.node.table_hash(r.index).await.map_err(status)?;
+        Ok(Response::new(v1::TableHashReply { hash }))
+    }
+
+    async fn explain(
+        &self,
+        r: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let invalid = |e: raftmq_mqtt::topic::TopicError| Status::invalid_argument(e.to_string());
+        raftmq_mqtt::topic::validate_name(&r.topic).map_err(invalid)?;
+        let question = ExplainQuestion {
+            topic: r.topic,
+            publisher: r.publisher,
+            limit: r.limit.max(1),
+        };
+        let answer = self.node.explain(question).await;
+        answer.map(Response::new).map_err(status)
     }
 }

@@ -3,6 +3,8 @@
 mod brokers;
 mod client_json;
 mod clients;
+mod cluster;
+mod explain;
 pub(crate) mod health;
 mod metrics;
 mod mqtt;
@@ -26,6 +28,7 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
+    let endpoints = explain::endpoints(cluster::endpoints(endpoints));
     let endpoints = metrics::endpoints(stats::endpoints(endpoints));
     tail::endpoints(plugins::endpoints(endpoints))
 }

@@ -5,7 +5,9 @@
 mod answers;
 mod bad_input;
 mod clients;
+mod cluster;
 mod dashboard;
+mod explain;
 mod limits;
 mod mqtt;
 mod peers;

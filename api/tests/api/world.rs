@@ -123,6 +123,10 @@ impl ReplicatedView for View {
         let done = self.replicated();
         Box::pin(async move { done })
     }
+    fn checkpoint(&self) -> BoxFuture<'_, Result<u64, ReplicationError>> {
+        let written = self.replicated().map(|()| 43);
+        Box::pin(async move { written })
+    }
     fn readiness(&self) -> Result<(), String> {
         self.not_ready.map_or(Ok(()), |why| Err(why.to_owned()))
     }
@@ -185,6 +189,11 @@ pub struct TestNode {
     pub told: Mutex<Vec<String>>,
     pub not_serving: bool,
     pub events: Events,
+    pub inspection: InspectReply,
+    /// The hash of its table; `None`: it has none.
+    pub table_hash: Option<u64>,
+    pub explanation: ExplainReply,
+    pub clock: Clock,
 }
 
 /// What a node tells to all who listen now.
@@ -222,6 +231,26 @@ impl Events {
     /// Tells that events were left out.
     pub fn skipped(&self, count: u64) {
         let _ = self.0.send(Told::Skipped(count));
+    }
+}
+
+/// The clock of a node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// Always [`CONNECTED_AT_MS`].
+    #[default]
+    Standing,
+    /// That of the machine.
+    Running,
+}
+
+impl Clock {
+    fn now_ms(self) -> u64 {
+        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        match self {
+            Self::Standing => CONNECTED_AT_MS,
+            Self::Running => since_1970.unwrap().as_millis() as u64,
+        }
     }
 }
 
@@ -266,7 +295,7 @@ impl Node for TestNode {
             description: "RaftMQ Broker".into(),
             version: "raftmq/0.1.0".into(),
             uptime_seconds: 515_763,
-            now_ms: CONNECTED_AT_MS,
+            now_ms: self.clock.now_ms(),
         }))
     }
     fn node(&self) -> Answer<'_, NodeReply> {
@@ -361,6 +390,24 @@ impl Node for TestNode {
             std::future::ready(wanted.map(Ok))
         });
         now(Ok(Box::pin(heard) as EventFeed))
+    }
+
+    fn inspect(&self) -> Answer<'_, InspectReply> {
+        now(Ok(self.inspection.clone()))
+    }
+    fn table_hash(&self, index: u64) -> Answer<'_, u64> {
+        assert_eq!(index, 43, "that of the checkpoint");
+        let none = || NodeError::Failed("no hash".into());
+        now(self.table_hash.ok_or_else(none))
+    }
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
+        let ExplainQuestion {
+            topic,
+            publisher,
+            limit,
+        } = question;
+        self.tell(format!("explain {topic} by '{publisher}' limit {limit}"));
+        now(Ok(self.explanation.clone()))
     }
 }
 

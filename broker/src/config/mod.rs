@@ -13,6 +13,7 @@
 //!
 //! Nothing here touches the network, and no setting changes while the node runs.
 
+mod agreement;
 mod check;
 mod environment;
 mod file;

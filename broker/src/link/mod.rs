@@ -9,14 +9,17 @@
 //! | [`outbox`] | what waits for a peer, and what waits for its acknowledgement |
 //! | [`sender`] | the stream to a peer |
 //! | [`receiver`] | the streams from peers, into the shards |
+//! | [`vitals`] | how a link is |
 
 mod outbox;
 mod receiver;
 mod sender;
+mod vitals;
 
 pub use outbox::{Chunk, Link};
 pub use receiver::{BatchGate, LinkService};
 pub use sender::run;
+pub use vitals::LinkStatus;
 
 /// Largest gRPC message of a link, in bytes: a batch and the largest MQTT packet.
 pub const MESSAGE_BYTES_MAX: usize = 512 << 20;

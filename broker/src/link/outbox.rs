@@ -1,5 +1,6 @@
 //! The sending end of a link, as the shards see it.
 
+use super::vitals::Vitals;
 use crate::shard::{
     ShardId,
     mailbox::{Mail, Mailbox},
@@ -13,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -41,6 +42,8 @@ struct Batch {
     frames: Bytes,
     /// What its acknowledgement means to the shards.
     upto: Vec<(ShardId, u64)>,
+    /// When it was handed to the stream, the last time.
+    sent_at: Instant,
 }
 
 impl Batch {
@@ -51,6 +54,14 @@ impl Batch {
             routed_at: self.routed_at,
         }
     }
+}
+
+/// What is sent and not acknowledged.
+pub(super) struct Unacknowledged {
+    pub bytes: usize,
+    pub batches: usize,
+    /// Age of the oldest.
+    pub oldest: Duration,
 }
 
 #[derive(Default)]
@@ -69,6 +80,7 @@ pub struct Link {
     /// Bytes waiting or not acknowledged.
     held_bytes: AtomicUsize,
     pub(super) wake: Notify,
+    pub(super) vitals: Vitals,
     /// Per shard: number of its last publication that the peer has taken.
     acknowledged: Vec<AtomicU64>,
     /// Per shard: number of its last publication that was handed over.
@@ -95,6 +107,7 @@ impl Link {
             queues: Mutex::default(),
             held_bytes: AtomicUsize::new(0),
             wake: Notify::new(),
+            vitals: Vitals::default(),
             sent: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
             acknowledged: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
             given_up: AtomicU64::new(0),
@@ -195,10 +208,49 @@ impl Link {
             routed_at,
             frames: Bytes::from(frames),
             upto,
+            sent_at: Instant::now(),
         };
         let message = batch.message();
         queues.unacknowledged.push_back(batch);
         Some(message)
+    }
+
+    /// A batch without publications, to see how the link is. `None`: something is under way that shows it.
+    pub(super) fn probe(&self) -> Option<v1::LinkBatch> {
+        let mut queues = self.queues.lock();
+        if !queues.unacknowledged.is_empty() || !queues.waiting.is_empty() {
+            return None;
+        }
+        queues.last_seq += 1;
+        let batch = Batch {
+            seq: queues.last_seq,
+            routed_at: 0,
+            frames: Bytes::new(),
+            upto: Vec::new(),
+            sent_at: Instant::now(),
+        };
+        let message = batch.message();
+        queues.unacknowledged.push_back(batch);
+        Some(message)
+    }
+
+    /// Bytes that wait to be sent, and what is sent and not acknowledged.
+    pub(super) fn waiting(&self) -> (usize, Unacknowledged) {
+        let queues = self.queues.lock();
+        let queued = queues.waiting.iter().map(|chunk| chunk.frames.len()).sum();
+        let batches = &queues.unacknowledged;
+        let unacknowledged = Unacknowledged {
+            bytes: batches.iter().map(|batch| batch.frames.len()).sum(),
+            batches: batches.len(),
+            oldest: batches
+                .front()
+                .map_or(Duration::ZERO, |batch| batch.sent_at.elapsed()),
+        };
+        (queued, unacknowledged)
+    }
+
+    pub(super) fn window_bytes(&self) -> usize {
+        self.window_bytes
     }
 
     /// The lowest sequence number that may still be sent.
@@ -212,17 +264,21 @@ impl Link {
 
     /// Batches to be sent again to a receiver that has taken everything up to `last_seq`.
     pub(super) fn unacknowledged_after(&self, last_seq: u64) -> Vec<v1::LinkBatch> {
-        let queues = self.queues.lock();
-        let batches = queues.unacknowledged.iter();
-        batches
-            .filter(|batch| batch.seq > last_seq)
-            .map(Batch::message)
-            .collect()
+        let mut queues = self.queues.lock();
+        let now = Instant::now();
+        let batches = queues.unacknowledged.iter_mut();
+        let again = batches.filter(|batch| batch.seq > last_seq).map(|batch| {
+            batch.sent_at = now;
+            batch.message()
+        });
+        again.collect()
     }
 
-    /// The peer has taken everything up to `seq`.
-    pub(super) fn acknowledge(&self, seq: u64) {
+    /// The peer has taken everything up to `seq`. How long ago the last batch of that was sent, if it was
+    /// not known before.
+    pub(super) fn acknowledge(&self, seq: u64) -> Option<Duration> {
         let mut moved = Vec::new();
+        let mut latest = None;
         {
             let mut queues = self.queues.lock();
             while queues
@@ -235,11 +291,13 @@ impl Link {
                 };
                 self.held_bytes
                     .fetch_sub(batch.frames.len(), Ordering::Relaxed);
+                latest = Some(batch.sent_at);
                 moved.extend(batch.upto);
             }
         }
         self.advance(&moved);
         self.tell(&moved);
+        latest.map(|sent_at| sent_at.elapsed())
     }
 
     /// The peer is no longer part of the cluster's life: what was for it has nobody to go to.
@@ -363,6 +421,35 @@ mod tests {
         link.acknowledge(1);
         assert!(!link.is_full());
         assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 5);
+    }
+
+    #[tokio::test]
+    async fn an_idle_link_is_probed_once_and_a_busy_one_not() {
+        let link = link();
+        let probe = link.probe().expect("a probe");
+        assert!(probe.frames.is_empty());
+        assert!(link.probe().is_none(), "one is under way");
+        assert_eq!(link.status().in_flight_batches, 1);
+        assert!(link.acknowledge(probe.seq).is_some());
+        assert!(link.acknowledge(probe.seq).is_none(), "known already");
+        link.send(chunk(1, 1, 7));
+        assert!(link.probe().is_none(), "a batch waits");
+        assert_eq!(
+            link.next_batch().map(|batch| batch.seq),
+            Some(probe.seq + 1)
+        );
+    }
+
+    #[tokio::test]
+    async fn the_status_tells_what_waits_and_what_is_under_way() {
+        let link = link();
+        link.send(chunk(60, 1, 7));
+        link.next_batch();
+        link.send(chunk(30, 2, 7));
+        let status = link.status();
+        assert_eq!((status.queued_bytes, status.in_flight_bytes), (30, 60));
+        assert_eq!((status.in_flight_batches, status.up), (1, false));
+        assert_eq!(status.round_trip, None);
     }
 
     #[tokio::test]

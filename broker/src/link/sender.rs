@@ -15,6 +15,8 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 const BATCHES_AHEAD: usize = 16;
 /// How long a peer may take to answer a hello.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(3);
+/// A link on which nothing moves is probed so often.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps the stream to a peer going until the node ends.
 pub async fn run(engine: Arc<Engine>, link: Arc<Link>) {
@@ -22,7 +24,9 @@ pub async fn run(engine: Arc<Engine>, link: Arc<Link>) {
     let forever = async {
         let mut was_reachable = true;
         loop {
-            match stream(&engine, &link).await {
+            let ended = stream(&engine, &link).await;
+            link.set_up(false);
+            match ended {
                 Ok(()) => was_reachable = true,
                 Err(status) => {
                     if std::mem::take(&mut was_reachable) {
@@ -79,7 +83,9 @@ async fn stream(engine: &Engine, link: &Link) -> Result<(), Status> {
         return Err(Status::internal("the first reply is not a welcome"));
     };
     tracing::info!(peer = link.peer(), address = link.address(), "link is up");
-    link.acknowledge(welcome.last_seq);
+    link.set_up(true);
+    // How long that took says how long the stream was down, not how long the way is.
+    let _ = link.acknowledge(welcome.last_seq);
     for batch in link.unacknowledged_after(welcome.last_seq) {
         send(&requests, link_request::Kind::Batch(batch)).await?;
     }
@@ -88,13 +94,22 @@ async fn stream(engine: &Engine, link: &Link) -> Result<(), Status> {
             while let Some(batch) = link.next_batch() {
                 send(&requests, link_request::Kind::Batch(batch)).await?;
             }
-            link.wake.notified().await;
+            tokio::select! {
+                () = link.wake.notified() => {}
+                () = tokio::time::sleep(PROBE_INTERVAL) => {
+                    if let Some(probe) = link.probe() {
+                        send(&requests, link_request::Kind::Batch(probe)).await?;
+                    }
+                }
+            }
         }
     };
     let receiving = async {
         while let Some(reply) = replies.message().await? {
-            if let Some(link_reply::Kind::AckedSeq(seq)) = reply.kind {
-                link.acknowledge(seq);
+            if let Some(link_reply::Kind::AckedSeq(seq)) = reply.kind
+                && let Some(round_trip) = link.acknowledge(seq)
+            {
+                link.measured(round_trip);
             }
         }
         Ok::<(), Status>(())

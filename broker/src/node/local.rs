@@ -1,5 +1,6 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
+use super::insight::Posture;
 use super::{replicated::row, sampling::Sampler};
 use crate::{
     admin,
@@ -9,6 +10,7 @@ use crate::{
     shard::{LiveSession, PublishOutcome, SubscribeRefusal, shard_of},
 };
 use futures::{future::join_all, stream};
+use raftmq_api::node::{ExplainQuestion, ExplainReply, InspectReply};
 use raftmq_api::{
     Node, NodeError,
     counters::{Metric, Metrics, Stats},
@@ -33,8 +35,9 @@ const LISTENER_EVENTS_PER_SECOND: u32 = 1_000;
 
 /// Answers for this process.
 pub(super) struct LocalNode {
-    engine: Arc<Engine>,
-    data_dir: PathBuf,
+    pub(super) engine: Arc<Engine>,
+    pub(super) data_dir: PathBuf,
+    pub(super) posture: Posture,
     started: Instant,
     sampler: Arc<Sampler>,
 }
@@ -44,6 +47,7 @@ impl LocalNode {
         LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
+            posture: Posture::new(config),
             started: Instant::now(),
             sampler,
         }
@@ -275,5 +279,20 @@ impl Node for LocalNode {
             });
             Ok(Box::pin(told) as EventFeed)
         })
+    }
+
+    fn inspect(&self) -> Answer<'_, InspectReply> {
+        Box::pin(async { Ok(self.inspection().await) })
+    }
+
+    fn table_hash(&self, index: u64) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let hash = self.engine.store.table_hash(index).await;
+            hash.map_err(|error| NodeError::Failed(error.to_string()))
+        })
+    }
+
+    fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
+        Box::pin(async { Ok(self.explanation(question).await) })
     }
 }

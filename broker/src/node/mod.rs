@@ -1,6 +1,8 @@
 //! One node of a cluster: builds the parts, wires them, and takes them down in order. No logic of
 //! the parts is here.
 
+mod explain;
+mod insight;
 mod listing;
 mod local;
 mod replicated;

@@ -181,6 +181,13 @@ impl ReplicatedView for TableView {
         })
     }
 
+    fn checkpoint(&self) -> BoxFuture<'_, Result<u64, ReplicationError>> {
+        Box::pin(async {
+            let written = self.engine.store.checkpoint().await;
+            written.map_err(|error| ReplicationError(error.to_string()))
+        })
+    }
+
     fn readiness(&self) -> Result<(), String> {
         match self.engine.store.readiness() {
             Readiness::Ready => Ok(()),

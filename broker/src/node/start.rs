@@ -15,6 +15,7 @@ use crate::{
     plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
     settings::Settings,
     shard::{self, mailbox::Mailbox},
+    takeovers::Takeovers,
 };
 use raftmq_api::{Api, ApiConfig, ApiParts, Identity, PeerNode, Phase};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
@@ -109,10 +110,12 @@ impl Node {
         let lives = Arc::new(AtomicU64::new(0));
         let counters = Counters::new(mailboxes.len());
         let gauges = Gauges::default();
+        let takeovers = Arc::new(Takeovers::default());
         let observer = TableObserver {
             node_id: config.node.id,
             mailboxes: mailboxes.clone(),
             lives: lives.clone(),
+            takeovers: takeovers.clone(),
             links: links.clone(),
             counters: counters.table(),
             gauges: gauges.clone(),
@@ -132,6 +135,7 @@ impl Node {
             stopping: stopping_seen,
             ended: ended_seen,
             proposals: Semaphore::new(config.cluster.proposal_queue),
+            takeovers,
             lives,
             extensions,
             plugins,

@@ -1,9 +1,7 @@
 //! What plugins change in the engine.
 
-use super::{
-    AccessRules, AutoSubscription, ShareStrategy, authentication::Authenticator,
-    rewrite::RewriteRules,
-};
+use super::{AccessRules, AutoSubscription, authentication::Authenticator, rewrite::RewriteRules};
+use crate::router::ShareStrategy;
 use parking_lot::RwLock;
 use std::{
     sync::{

@@ -208,7 +208,7 @@ mod tests {
         access_control::AccessControl, fixed::Fixed, shared_subscription::SharedSubscription,
     };
     use super::*;
-    use crate::plugin::ShareStrategy;
+    use crate::router::ShareStrategy;
 
     const NAME: &str = "rmqtt-shared-subscription";
 

@@ -24,7 +24,6 @@ mod host;
 mod http_api;
 mod retainer;
 mod rewrite;
-mod share_strategy;
 mod shared_subscription;
 mod topic_rewrite;
 
@@ -34,7 +33,6 @@ pub(crate) use auto_subscription::AutoSubscription;
 pub(crate) use extensions::{Extensions, ExtensionsCell, ExtensionsView, RetainLimits};
 pub(crate) use host::{Deployment, PluginHost};
 pub(crate) use http_api::{HttpControl, HttpSettings};
-pub(crate) use share_strategy::{Choice, ShareStrategy};
 
 use serde_json::Value;
 

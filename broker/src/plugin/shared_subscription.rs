@@ -4,7 +4,8 @@
 //! strategy = "round_robin"   # random, round_robin, local_first, sticky, hash_clientid, hash_topic
 //! ```
 
-use super::{Extensions, Plugin, Prepared, ShareStrategy, file};
+use super::{Extensions, Plugin, Prepared, file};
+use crate::router::ShareStrategy;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -178,7 +178,7 @@ impl table::Visitor for Collector {
     }
 }
 
-fn local_subscriber(subscriber: table::Subscriber<'_>) -> LocalSubscriber {
+pub(super) fn local_subscriber(subscriber: table::Subscriber<'_>) -> LocalSubscriber {
     LocalSubscriber {
         client_id: subscriber.client_id.clone(),
         options: subscriber.options,
@@ -193,7 +193,7 @@ const QOS_BITS: u8 = 0b11;
 const NO_LOCAL: u8 = 1 << 2;
 const RETAIN_AS_PUBLISHED: u8 = 1 << 3;
 
-fn merge_overlapping(own: &mut Vec<LocalSubscriber>) {
+pub(super) fn merge_overlapping(own: &mut Vec<LocalSubscriber>) {
     own.sort_by(|a, b| a.client_id.cmp(&b.client_id));
     own.dedup_by(|next, first| {
         let same = next.client_id == first.client_id;

@@ -5,8 +5,12 @@
 
 mod cache;
 mod destinations;
+mod explain;
+mod share_strategy;
 
 pub use cache::TopicCache;
 pub use destinations::{
     Destinations, GroupMember, LocalSubscriber, Resolver, ShardSet, ShareGroup,
 };
+pub use explain::{DryRun, Explained, ExplainedGroup, Explanation, explain};
+pub use share_strategy::{Choice, ShareStrategy};

@@ -105,6 +105,7 @@ impl Shard {
         waiting: Option<usize>,
     ) {
         if publication.qos == QoS::AtMostOnce && self.engine.links[link].is_full() {
+            self.engine.links[link].count_dropped();
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "link_full");
             return;

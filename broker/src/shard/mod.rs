@@ -29,6 +29,7 @@ mod deliver;
 mod depart;
 mod drive;
 pub(crate) mod events;
+mod explain;
 mod flush;
 mod handshake;
 mod inspect;
@@ -62,6 +63,7 @@ use std::{
 
 pub use accept::{listen, listen_alone};
 pub use deferred::PublishOutcome;
+pub use explain::Reception;
 pub use inspect::{LiveSession, Load, SubscribeRefusal};
 pub(crate) use inspect::{
     subscribe as subscribe_in_session, unsubscribe as unsubscribe_in_session,

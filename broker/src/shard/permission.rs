@@ -237,7 +237,7 @@ impl Shard {
         publisher: &str,
         topic: &str,
     ) -> Option<&'g GroupMember> {
-        let choice = crate::plugin::Choice {
+        let choice = crate::router::Choice {
             turn,
             node: self.engine.node_id.into(),
             share: &group.share,

@@ -50,8 +50,13 @@ impl Route {
     }
 
     /// Counts the choices of a group's member.
-    fn next_turn(&self) -> usize {
+    fn take_turn(&self) -> usize {
         self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The turn that the next publication gets.
+    pub fn next_turn(&self) -> usize {
+        self.turn.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -187,7 +192,7 @@ impl Shard {
         }
         for group in &route.others.groups {
             let (publisher, topic) = (publication.publisher, publication.topic);
-            let member = self.chosen_member(group, route.next_turn(), publisher, topic);
+            let member = self.chosen_member(group, route.take_turn(), publisher, topic);
             if let Some(member) = member {
                 self.publish_to_member(publication, member, waiting);
             }

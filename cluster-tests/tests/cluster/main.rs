@@ -19,6 +19,8 @@ mod t60_api_rows;
 mod t61_api_clients;
 mod t62_api_publish;
 mod t63_api_errors;
+mod t65_insight;
+mod t66_explain;
 mod t67_tail;
 mod t68_right_numbers;
 mod t69_large_answers;

@@ -9,6 +9,7 @@
 mod acked;
 mod codec;
 mod disk;
+mod flush_times;
 mod writer;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use openraft::storage::{LogFlushed, LogState, RaftLogStorage};
 use openraft::{AnyError, EntryPayload, OptionalSend, RaftLogReader, StorageIOError};
@@ -29,6 +31,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::oneshot;
 
 pub use self::disk::LogOpenError;
+pub use self::flush_times::FlushTimes;
 use self::writer::{Job, PendingCommitted};
 use crate::failure::Failure;
 use crate::raft_types::{LogEntry, LogId, StorageError, TypeConfig, Vote};
@@ -51,6 +54,7 @@ struct Shared {
     memory: RwLock<Memory>,
     jobs: Sender<Job>,
     pending_committed: PendingCommitted,
+    flush_times: Arc<Mutex<FlushTimes>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -85,15 +89,23 @@ impl LogStore {
             bytes,
         };
         let pending_committed = PendingCommitted::default();
-        let (jobs, thread) = writer::spawn(disk, pending_committed.clone(), reserve, failure)
-            .map_err(|source| LogOpenError::Io {
-                path: dir.to_owned(),
-                source,
-            })?;
+        let flush_times = Arc::new(Mutex::new(FlushTimes::new(Instant::now())));
+        let (jobs, thread) = writer::spawn(
+            disk,
+            pending_committed.clone(),
+            flush_times.clone(),
+            reserve,
+            failure,
+        )
+        .map_err(|source| LogOpenError::Io {
+            path: dir.to_owned(),
+            source,
+        })?;
         let shared = Shared {
             memory: RwLock::new(memory),
             jobs,
             pending_committed,
+            flush_times,
             thread: Mutex::new(Some(thread)),
         };
         Ok(Self {
@@ -115,6 +127,11 @@ impl LogStore {
     /// Bytes of the entries in the log.
     pub(crate) fn bytes(&self) -> u64 {
         self.shared.memory.read().bytes
+    }
+
+    /// How long writing takes.
+    pub(crate) fn flush_times(&self) -> FlushTimes {
+        *self.shared.flush_times.lock()
     }
 
     /// The last index known to be committed, as of the last start or of what Raft said since.

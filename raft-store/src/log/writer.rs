@@ -9,13 +9,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openraft::storage::LogFlushed;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::disk::Disk;
+use super::flush_times::FlushTimes;
 use crate::failure::Failure;
 use crate::raft_types::{LogEntry, LogId, TypeConfig, Vote};
 use crate::reserve::Reserve;
@@ -55,6 +56,7 @@ pub(super) type PendingCommitted = Arc<Mutex<Option<LogId>>>;
 pub(super) fn spawn(
     disk: Disk,
     pending: PendingCommitted,
+    flush_times: Arc<Mutex<FlushTimes>>,
     reserve: Reserve,
     failure: Failure,
 ) -> io::Result<(Sender<Job>, JoinHandle<()>)> {
@@ -62,6 +64,7 @@ pub(super) fn spawn(
     let writer = Writer {
         disk,
         pending,
+        flush_times,
         reserve,
         failure,
         committed_unflushed: false,
@@ -75,6 +78,7 @@ pub(super) fn spawn(
 struct Writer {
     disk: Disk,
     pending: PendingCommitted,
+    flush_times: Arc<Mutex<FlushTimes>>,
     reserve: Reserve,
     failure: Failure,
     committed_unflushed: bool,
@@ -128,7 +132,7 @@ impl Writer {
                 let result = self.guarded(|writer| {
                     writer.reserve.check().map_err(io::Error::other)?;
                     writer.write_committed()?;
-                    writer.disk.append(entries)
+                    writer.append(entries)
                 });
                 self.committed_unflushed = false;
                 done.log_io_completed(result);
@@ -154,6 +158,14 @@ impl Writer {
             }
             Job::Stop => {}
         }
+    }
+
+    fn append(&mut self, entries: Vec<LogEntry>) -> io::Result<()> {
+        let begun = Instant::now();
+        self.disk.append(entries)?;
+        let now = Instant::now();
+        self.flush_times.lock().add(now, now - begun);
+        Ok(())
     }
 
     fn write_committed(&mut self) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The store's face.
 
+mod insight;
 mod open;
 mod shutdown;
 

@@ -16,6 +16,7 @@ use crate::batcher::in_flight::InFlight;
 use crate::batcher::merger::Merger;
 use crate::batcher::sender::Sender;
 use crate::campaigning::Campaigning;
+use crate::checkpoints::Checkpoints;
 use crate::clock::Moment;
 use crate::compaction::Compaction;
 use crate::config::{Peer, StoreConfig, Timing};
@@ -137,6 +138,7 @@ fn open_dir(config: &StoreConfig, observer: Box<dyn Observer>) -> Result<Opened,
         fence: Arc::new(Fence::new(Arc::clone(&progress))),
         progress,
         in_flight: Arc::default(),
+        checkpoints: Checkpoints::default(),
         lease: Lease::new(),
         lives: LivesView::new(),
         observer: Mutex::new(observer),

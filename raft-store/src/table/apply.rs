@@ -103,6 +103,9 @@ impl Run<'_> {
             Some(Kind::NodeUp(op)) => self.node_up(op),
             Some(Kind::NodeDown(op)) => self.node_down(op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
+            Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
+                index: epoch.index(),
+            },
             _ => Outcome::Refused(Refusal::Malformed),
         }
     }
@@ -163,6 +166,7 @@ impl Run<'_> {
             client_id: session.client_id.clone(),
             previous_node: previous.node,
             previous_epoch: previous.epoch,
+            was_connected: previous.connected,
             node,
             epoch,
             goes_on: !ends,

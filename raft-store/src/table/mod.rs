@@ -7,12 +7,14 @@
 //! | `sessions`, `subscribers`, `retained` | the state, each with its indexes |
 //! | `query`, `listing` | routing and single rows; long lists in pieces |
 //! | `snapshot` | the state as a file |
+//! | `hash` | the state as a number |
 //! | `shared` | the table beside its readers: locks and generations |
 //!
 //! It knows nothing of Raft, sockets or disks.
 
 mod apply;
 mod counts;
+mod hash;
 mod ids;
 mod listing;
 mod outcome;

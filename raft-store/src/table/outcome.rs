@@ -58,6 +58,11 @@ pub enum Outcome {
     NodeDown,
     /// Time has passed.
     Ticked,
+    /// The tables are compared as they are after this entry.
+    Checkpoint {
+        /// Index of the log entry.
+        index: u64,
+    },
     /// Nothing was changed.
     Refused(Refusal),
 }
@@ -127,6 +132,8 @@ pub enum TableEvent {
         previous_node: NodeId,
         /// The earlier claim.
         previous_epoch: Epoch,
+        /// Whether its client was connected.
+        was_connected: bool,
         /// Node of the claim.
         node: NodeId,
         /// The claim.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use raftmq_proto::v1::Message;
 
-use super::subscribers::Entry;
+use super::subscribers::{Entry, Member};
 use super::{NodeEntry, NodeId, Session, Subscription, Table};
 
 /// An ordinary subscriber on the asking node.
@@ -12,6 +12,8 @@ use super::{NodeEntry, NodeId, Session, Subscription, Table};
 pub struct Subscriber<'a> {
     /// Client identifier.
     pub client_id: &'a Arc<str>,
+    /// The filter that matched.
+    pub filter: &'a Arc<str>,
     /// Subscription options, MQTT 5 §3.8.3.1.
     pub options: u8,
     /// Subscription identifier; 0: none.
@@ -23,6 +25,8 @@ pub struct Subscriber<'a> {
 pub struct ShareMember<'a> {
     /// Client identifier.
     pub client_id: &'a Arc<str>,
+    /// The filter that matched.
+    pub filter: &'a Arc<str>,
     /// Its node.
     pub node: NodeId,
     /// Whether it is connected.
@@ -56,6 +60,7 @@ impl Table {
                 on.clients.for_each(|client_id, granted| {
                     visitor.local(Subscriber {
                         client_id,
+                        filter: &entry.filter,
                         options: granted.options,
                         subscription_id: granted.id,
                     });
@@ -69,18 +74,39 @@ impl Table {
                 .members
                 .iter()
                 .filter(|m| m.node == me || self.is_node_up(m.node));
-            let mut members = members.map(|member| ShareMember {
-                client_id: &member.client_id,
-                node: member.node,
-                connected: self
-                    .sessions
-                    .get(&member.client_id)
-                    .is_some_and(|s| s.connected),
-                options: member.granted.options,
-                subscription_id: member.granted.id,
-            });
+            let mut members = members.map(|member| self.share_member(entry, member));
             visitor.group(&group.share, &mut members);
         }
+    }
+
+    fn share_member<'a>(&'a self, entry: &'a Entry, member: &'a Member) -> ShareMember<'a> {
+        ShareMember {
+            client_id: &member.client_id,
+            filter: &entry.filter,
+            node: member.node,
+            connected: self
+                .sessions
+                .get(&member.client_id)
+                .is_some_and(|s| s.connected),
+            options: member.granted.options,
+            subscription_id: member.granted.id,
+        }
+    }
+
+    /// Members of the share groups of a topic name, with their group, whether their nodes are up or
+    /// not.
+    pub fn for_each_share_member(
+        &self,
+        topic: &str,
+        mut visit: impl FnMut(&Arc<str>, ShareMember<'_>),
+    ) {
+        self.subscribers.for_each_match(topic, |entry| {
+            for group in &entry.groups {
+                for member in &group.members {
+                    visit(&group.share, self.share_member(entry, member));
+                }
+            }
+        });
     }
 
     /// Ordinary subscribers of a topic name on other nodes than `me`, whether those are up or not.
@@ -95,6 +121,7 @@ impl Table {
                 on.clients.for_each(|client_id, granted| {
                     visit(Subscriber {
                         client_id,
+                        filter: &entry.filter,
                         options: granted.options,
                         subscription_id: granted.id,
                     });

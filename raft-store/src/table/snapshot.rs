@@ -172,34 +172,32 @@ impl Table {
         }
         Ok(())
     }
-
-    /// A number that is the same exactly when two tables are the same (but for collisions). Looks at
-    /// everything.
-    pub fn hash(&self) -> u64 {
-        struct Hashing(crc32fast::Hasher, u64);
-        impl Write for Hashing {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.update(bytes);
-                self.1 = bytes.iter().fold(self.1, |hash, byte| {
-                    (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-                });
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut hashing = Hashing(crc32fast::Hasher::new(), 0xcbf2_9ce4_8422_2325);
-        // Writing to memory cannot fail.
-        let _ = self.freeze().write_to(&mut hashing);
-        hashing.1 ^ u64::from(hashing.0.finalize()) << 32
-    }
 }
 
 impl Frozen {
     /// Index of the last log entry in it.
     pub fn applied_index(&self) -> u64 {
         self.applied_index
+    }
+
+    /// Shows every record, section by section and in no particular order within one.
+    pub(super) fn for_each_record(&self, mut visit: impl FnMut(u8, &[u8])) {
+        let head = TableHead {
+            applied_index: self.applied_index,
+        };
+        visit(kind::HEAD, &head.encode_to_vec());
+        for node in &self.nodes {
+            visit(kind::NODES, &stored_node(node).encode_to_vec());
+        }
+        for session in self.sessions.iter().flat_map(|shard| shard.values()) {
+            visit(kind::SESSIONS, &stored_session(session).encode_to_vec());
+            for part in stored_subscriptions(session) {
+                visit(kind::SUBSCRIPTIONS, &part.encode_to_vec());
+            }
+        }
+        for message in self.retained.iter().flat_map(|shard| shard.values()) {
+            visit(kind::RETAINED, &message.encode_to_vec());
+        }
     }
 
     /// Writes the table, in an order that depends on its content alone.

@@ -4,7 +4,7 @@
 //! group, the publisher or the topic), and take the highest ("highest random weight"). So they need no
 //! memory, all nodes agree, and when a member leaves only what was its own moves.
 
-use crate::router::GroupMember;
+use super::GroupMember;
 use raftmq_store::table::NodeId;
 use serde::{Deserialize, Serialize};
 use std::hash::{Hash, Hasher};
@@ -12,7 +12,7 @@ use std::hash::{Hash, Hasher};
 /// See the variants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum ShareStrategy {
+pub enum ShareStrategy {
     /// Any member.
     Random,
     /// One after the other.
@@ -29,7 +29,7 @@ pub(crate) enum ShareStrategy {
 }
 
 /// What a choice may depend on.
-pub(crate) struct Choice<'a> {
+pub struct Choice<'a> {
     /// Counts the choices made for this topic.
     pub turn: usize,
     /// The publisher's node.
