@@ -21,5 +21,6 @@ pub use api::{Api, ApiConfig, ApiParts, Phase};
 pub use http::server::serve;
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
-    KnownNode, KnownSession, KnownSubscription, PIECE_SESSIONS, ReplicatedView, ReplicationError,
+    KnownNode, KnownRetained, KnownSession, KnownSubscription, PIECE_RETAINED, PIECE_SESSIONS,
+    ReplicatedView, ReplicationError, RetainedPiece,
 };

@@ -32,6 +32,11 @@ impl Admission {
         (open < self.open_max).then_some(ticket)
     }
 
+    /// Sockets that there may be.
+    pub fn open_max(&self) -> usize {
+        self.open_max
+    }
+
     /// Sockets open now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)

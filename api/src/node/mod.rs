@@ -6,24 +6,26 @@
 //! of [`query_server`]: a handler cannot tell them apart.
 
 mod page;
+mod past;
 mod peer;
 mod query;
 mod service;
 
 use futures::future::BoxFuture;
 pub use raftmq_proto::v1::{
-    AdminPublication, BrokerReply, ClientFilter, ClientRow, Machine, NodeReply, PublishProperties,
-    UserProperty, WillRow,
+    AdminPublication, BrokerReply, ClientFilter, ClientRow, FeaturesReply, LinkVitals, Machine,
+    NodeReply, PublishProperties, UserProperty, VitalsReply, WillRow,
 };
 
 pub(crate) use page::merge;
 pub use page::{ClientPage, PageBuilder};
+pub use past::HistoryQuery;
 pub use peer::PeerNode;
 pub use query::ClientQuery;
 pub(crate) use query::{shown_username, split_address};
 pub use service::query_server;
 
-use crate::counters::{Metrics, Stats};
+use crate::counters::{Metrics, Sample, Stats};
 
 /// What a node answers, some time.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, NodeError>>;
@@ -66,6 +68,15 @@ pub trait Node: Send + Sync + 'static {
 
     /// Counters.
     fn metrics(&self) -> Answer<'_, Metrics>;
+
+    /// Whether the node serves, and what an operator watches beside its counters.
+    fn vitals(&self) -> Answer<'_, VitalsReply>;
+
+    /// What the node offers its clients.
+    fn features(&self) -> Answer<'_, FeaturesReply>;
+
+    /// What the counters were, in order of time.
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>>;
 }
 
 /// Why a node gave no answer.

@@ -3,11 +3,18 @@
 mod brokers;
 mod client_json;
 mod clients;
+mod exposition;
+mod features;
 pub(crate) mod health;
+mod health_check;
+mod history;
 mod metrics;
 mod mqtt;
 mod nodes;
+mod offlines;
+mod prometheus;
 mod publication;
+mod retains;
 mod routes;
 mod stats;
 mod subscriptions;
@@ -24,7 +31,10 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
-    metrics::endpoints(stats::endpoints(endpoints))
+    let endpoints = metrics::endpoints(stats::endpoints(endpoints));
+    let endpoints = offlines::endpoints(retains::endpoints(endpoints));
+    let endpoints = features::endpoints(health_check::endpoints(endpoints));
+    prometheus::endpoints(history::endpoints(endpoints))
 }
 
 /// What stands in an array for a node that did not answer.

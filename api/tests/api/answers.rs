@@ -147,7 +147,7 @@ async fn every_listed_endpoint_is_served() {
     let world = Setup::default().start().await;
     let list = world.get("/api/v1").await.json();
     let list = list.as_array().unwrap();
-    assert_eq!(list.len(), 21);
+    assert_eq!(list.len(), 38);
     for endpoint in list {
         let path = endpoint["path"].as_str().unwrap();
         let path = path

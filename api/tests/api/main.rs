@@ -5,8 +5,14 @@
 mod answers;
 mod bad_input;
 mod clients;
+mod exposition;
+mod health;
+mod history;
 mod limits;
 mod mqtt;
+mod offlines;
 mod peers;
+mod prometheus;
 mod replicated;
+mod retains;
 mod world;

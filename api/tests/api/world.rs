@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use raftmq_api::counters::{Metric, Metrics, Stat, Stats};
+use raftmq_api::counters::{Metric, Metrics, Sample, Stat, Stats};
 use raftmq_api::node::*;
 use raftmq_api::{
-    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownSession, KnownSubscription, Node,
-    NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, query_server, serve,
+    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownRetained, KnownSession, KnownSubscription,
+    Node, NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, RetainedPiece,
+    query_server, serve,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -25,6 +26,9 @@ pub struct View {
     pub nodes: Vec<KnownNode>,
     pub sessions: Mutex<BTreeMap<String, KnownSession>>,
     pub subscriptions: BTreeMap<String, Vec<KnownSubscription>>,
+    pub retained: Mutex<BTreeMap<String, KnownRetained>>,
+    /// Clients that come back just before their session is ended.
+    pub returning: Vec<String>,
     pub no_leader: bool,
     pub not_ready: Option<&'static str>,
 }
@@ -73,6 +77,44 @@ impl ReplicatedView for View {
         });
         Box::pin(async move { ended })
     }
+    fn end_offline(
+        &self,
+        client_id: &str,
+        epoch: u64,
+    ) -> BoxFuture<'_, Result<bool, ReplicationError>> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let stays = |id: &str| self.returning.iter().any(|returning| returning == id);
+        let ended = self.replicated().map(|()| {
+            let is_meant = sessions.get(client_id).is_some_and(|s| s.epoch == epoch);
+            is_meant && !stays(client_id) && sessions.remove(client_id).is_some()
+        });
+        Box::pin(async move { ended })
+    }
+    fn retained_after(&self, filter: &str, after: Option<&str>, _: usize) -> RetainedPiece {
+        // Pieces of one: whoever reads must read on, also when a piece holds nothing.
+        let retained = self.retained.lock().unwrap();
+        let mut behind = retained
+            .values()
+            .filter(|m| after.is_none_or(|after| m.topic.as_str() > after));
+        let Some(first) = behind.next().cloned() else {
+            return RetainedPiece::default();
+        };
+        RetainedPiece {
+            next: behind.next().map(|_| first.topic.clone()),
+            found: Vec::from_iter(
+                Some(first).filter(|m| raftmq_mqtt::topic::matches(filter, &m.topic)),
+            ),
+        }
+    }
+    fn retained(&self, topic: &str) -> Option<KnownRetained> {
+        self.retained.lock().unwrap().get(topic).cloned()
+    }
+    fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let deleted = self.replicated().map(|()| {
+            self.retained.lock().unwrap().remove(topic);
+        });
+        Box::pin(async move { deleted })
+    }
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>> {
         let done = self.replicated();
         Box::pin(async move { done })
@@ -115,6 +157,9 @@ pub struct TestNode {
     pub metrics: Metrics,
     pub told: Mutex<Vec<String>>,
     pub not_serving: bool,
+    pub vitals: VitalsReply,
+    pub features: FeaturesReply,
+    pub samples: Vec<Sample>,
 }
 
 impl TestNode {
@@ -213,6 +258,19 @@ impl Node for TestNode {
     fn metrics(&self) -> Answer<'_, Metrics> {
         now(Ok(self.metrics.clone()))
     }
+    fn vitals(&self) -> Answer<'_, VitalsReply> {
+        now(Ok(self.vitals.clone()))
+    }
+    fn features(&self) -> Answer<'_, FeaturesReply> {
+        now(Ok(self.features))
+    }
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>> {
+        self.tell(format!(
+            "history by {} ms, {} at most",
+            query.window_ms, query.limit
+        ));
+        now(Ok(self.samples.clone()))
+    }
 }
 
 /// A client on a node.
@@ -238,6 +296,7 @@ pub fn session(row: ClientRow) -> KnownSession {
     KnownSession {
         row,
         local_address: "10.0.0.1:1883".into(),
+        epoch: 1,
     }
 }
 

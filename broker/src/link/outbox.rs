@@ -120,6 +120,11 @@ impl Link {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
+    /// Bytes from which on it is full.
+    pub fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
     /// Number of the shard's last publication that the peer has taken.
     pub fn acknowledged(&self, shard: ShardId) -> &AtomicU64 {
         &self.acknowledged[shard.index()]

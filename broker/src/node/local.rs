@@ -1,6 +1,6 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
-use super::replicated::row;
+use super::{replicated::row, vitals};
 use crate::{
     admin,
     config::Config,
@@ -10,16 +10,17 @@ use crate::{
 use futures::future::join_all;
 use parking_lot::Mutex;
 use raftmq_api::{
-    Node, NodeError,
-    counters::{Metrics, Stat, Stats},
+    Node, NodeError, Phase,
+    counters::{History, Metrics, Sample, Stat, Stats},
     machine,
     node::{
-        AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, NodeReply,
-        PageBuilder,
+        AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, FeaturesReply,
+        HistoryQuery, NodeReply, PageBuilder, VitalsReply,
     },
 };
 use raftmq_mqtt::codec::QoS;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use tokio::sync::watch;
 
 /// Sessions read from the table in one go, so that its writer is not held up.
 const PIECE_SESSIONS: usize = 512;
@@ -29,7 +30,9 @@ pub(super) struct LocalNode {
     engine: Arc<Engine>,
     data_dir: PathBuf,
     started: Instant,
+    phase: watch::Receiver<Phase>,
     highs: Mutex<Highs>,
+    history: Mutex<History>,
 }
 
 /// Highest values so far, and what the handshake rate is measured from.
@@ -41,7 +44,7 @@ struct Highs {
 }
 
 impl LocalNode {
-    pub fn new(engine: Arc<Engine>, config: &Config) -> LocalNode {
+    pub fn new(engine: Arc<Engine>, config: &Config, phase: watch::Receiver<Phase>) -> LocalNode {
         let highs = Highs {
             stats: Stats::default(),
             handshakes: 0,
@@ -52,8 +55,18 @@ impl LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
             started: Instant::now(),
+            phase,
             highs: Mutex::new(highs),
+            history: Mutex::default(),
         }
+    }
+
+    /// Keeps what the counters are now.
+    pub async fn take_sample(&self) {
+        let stats = self.read_stats().await;
+        let metrics = self.engine.counters.metrics();
+        let now_ms = crate::shard::wall_clock_ms();
+        self.history.lock().record(now_ms, stats, metrics);
     }
 
     async fn live_sessions(&self) -> HashMap<Arc<str>, LiveSession> {
@@ -278,5 +291,23 @@ impl Node for LocalNode {
 
     fn metrics(&self) -> Answer<'_, Metrics> {
         Box::pin(async { Ok(self.engine.counters.metrics()) })
+    }
+
+    fn vitals(&self) -> Answer<'_, VitalsReply> {
+        Box::pin(async {
+            let phase = *self.phase.borrow();
+            Ok(vitals::vitals(&self.engine, phase, self.started.elapsed()))
+        })
+    }
+
+    fn features(&self) -> Answer<'_, FeaturesReply> {
+        Box::pin(async { Ok(vitals::features(&self.engine)) })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>> {
+        Box::pin(async move {
+            let history = self.history.lock();
+            Ok(history.read(query.from_ms, query.window_ms, query.limit as usize))
+        })
     }
 }

@@ -3,8 +3,11 @@
 
 mod local;
 mod replicated;
+mod retained;
+mod sampling;
 mod start;
 mod stop;
+mod vitals;
 
 use crate::{engine::Engine, shard::ShardThreads};
 use raftmq_api::Phase;

@@ -1,7 +1,7 @@
 //! Starting a node: all ports are opened before anything else happens, so that a port in use is the
 //! first thing that is told.
 
-use super::{Addresses, Node, Switches, local::LocalNode, replicated::TableView};
+use super::{Addresses, Node, Switches, local::LocalNode, replicated::TableView, sampling};
 use crate::{
     admission::Admission,
     config::Config,
@@ -285,7 +285,8 @@ fn servers(
     phase: watch::Receiver<Phase>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let identity = Arc::new(Identity::new(config.node.id));
-    let local: Arc<dyn raftmq_api::Node> = Arc::new(LocalNode::new(engine.clone(), config));
+    let node = Arc::new(LocalNode::new(engine.clone(), config, phase.clone()));
+    let local: Arc<dyn raftmq_api::Node> = node.clone();
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -306,6 +307,7 @@ fn servers(
         }
     })];
     servers.push(tokio::spawn(tell_leader(engine.clone())));
+    servers.push(tokio::spawn(sampling::sample(node, engine.ended.clone())));
     servers.push(tokio::spawn(learn_cluster_id(
         engine.clone(),
         identity.clone(),
