@@ -119,7 +119,7 @@ mod tests {
     fn a_cluster_serves_with_a_majority_that_knows_a_leader() {
         let (yes, no) = (node(1, true, Some(1)), node(2, false, None));
         assert_eq!(why_not(&[yes.clone(), yes.clone(), no.clone()]), None);
-        assert_eq!(why_not(&[yes.clone()]), None);
+        assert_eq!(why_not(std::slice::from_ref(&yes)), None);
         assert!(why_not(&[yes.clone(), no.clone(), no.clone()]).is_some());
         assert!(why_not(&[yes.clone(), no.clone()]).is_some());
         assert!(why_not(&[]).is_some());
