@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Names with their values, in the order of the line.
+pub type Labels = Vec<(String, String)>;
+
 /// A family: its type and its samples by their labels.
 #[derive(Debug)]
 pub struct Family {
     pub kind: String,
-    pub samples: BTreeMap<Vec<(String, String)>, f64>,
+    pub samples: BTreeMap<Labels, f64>,
 }
 
 /// Reads the whole text or says which line is wrong.
@@ -64,7 +67,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<String, Family>, String> {
 }
 
 /// `name{label="value",...} number`, with one space.
-fn sample(line: &str) -> Result<(String, Vec<(String, String)>, f64), String> {
+fn sample(line: &str) -> Result<(String, Labels, f64), String> {
     let wrong = || format!("no sample: '{line}'");
     let (series, value) = line.rsplit_once(' ').ok_or_else(wrong)?;
     let value: f64 = value.parse().map_err(|_| wrong())?;
