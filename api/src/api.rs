@@ -69,6 +69,21 @@ pub enum Phase {
     Draining,
 }
 
+impl Phase {
+    /// Whether new clients are welcome: the listeners are up, nobody told the node to drain, and the
+    /// replicated state is `ready`.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn admits(self, ready: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+        match self {
+            Phase::Starting => Err("The listeners are not up yet.".to_owned()),
+            Phase::Draining => Err("The node is draining.".to_owned()),
+            Phase::Serving => ready(),
+        }
+    }
+}
+
 /// The HTTP API of one node. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {

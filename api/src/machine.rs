@@ -28,6 +28,12 @@ pub fn read(data_dir: &Path) -> Machine {
     }
 }
 
+/// Memory that this process holds, in bytes; 0 when it cannot be read. Blocks for some microseconds.
+pub fn resident_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    field_bytes(&status, "VmRSS:").unwrap_or(0)
+}
+
 fn parse_load(text: &str) -> [f64; 3] {
     let mut fields = text
         .split_whitespace()
@@ -37,16 +43,16 @@ fn parse_load(text: &str) -> [f64; 3] {
 
 /// Total and available bytes.
 fn parse_memory(text: &str) -> (u64, u64) {
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_end_matches("kB")
-            .trim()
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(1024)
-    };
-    let free = field("MemAvailable:").or_else(|| field("MemFree:"));
-    (field("MemTotal:").unwrap_or(0), free.unwrap_or(0))
+    let free = field_bytes(text, "MemAvailable:").or_else(|| field_bytes(text, "MemFree:"));
+    let total = field_bytes(text, "MemTotal:");
+    (total.unwrap_or(0), free.unwrap_or(0))
+}
+
+/// A line such as `MemFree:  100 kB`.
+fn field_bytes(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let number = line.trim_end_matches("kB").trim();
+    number.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 fn boot_time_ms(uptime: &str, now: SystemTime) -> u64 {
@@ -92,6 +98,11 @@ mod tests {
         assert_eq!(boot_time_ms("400.50 3.2", now), 599_500);
         assert_eq!(boot_time_ms("5000.0", now), 0);
         assert_eq!(boot_time_ms("-1", now), 0);
+    }
+
+    #[test]
+    fn this_process_holds_memory() {
+        assert!(resident_memory_bytes() > 100_000);
     }
 
     #[test]

@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::future::BoxFuture;
 
-use crate::node::ClientRow;
+use crate::node::{ClientRow, PublishProperties};
 
 /// Sessions read in one go.
 pub const PIECE_SESSIONS: usize = 512;
 /// Subscriptions or routes read in one go.
 pub const PIECE_ROWS: usize = 512;
+
+/// Retained messages looked at in one go.
+pub const PIECE_RETAINED: usize = 512;
 
 /// What the handlers ask from the replicated state.
 pub trait ReplicatedView: Send + Sync + 'static {
@@ -44,6 +48,20 @@ pub trait ReplicatedView: Send + Sync + 'static {
     ) -> Vec<(String, u64)>;
     /// Ends a client's session, whoever owns it. Done when it is committed and applied here.
     fn end_session(&self, client_id: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Ends the session of one claim, unless a client is connected to it (again) by then: whether it
+    /// was ended. Done as [`end_session`](Self::end_session); waits for its turn.
+    fn end_offline(
+        &self,
+        client_id: &str,
+        epoch: u64,
+    ) -> BoxFuture<'_, Result<bool, ReplicationError>>;
+    /// Looks at `count` retained messages in ascending order of topic, behind `after`, for those
+    /// whose topic `filter` matches, expired ones included.
+    fn retained_after(&self, filter: &str, after: Option<&str>, count: usize) -> RetainedPiece;
+    /// The retained message of a topic, also when it has expired.
+    fn retained(&self, topic: &str) -> Option<KnownRetained>;
+    /// Deletes the retained message of a topic. Done when it is committed and applied here.
+    fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Done when everything that was acknowledged before the call is applied here.
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Writes a log entry at which every node hashes its table ([`crate::Node::table_hash`]); its index,
@@ -75,6 +93,43 @@ pub struct KnownSession {
     pub row: ClientRow,
     /// Address that the client connected to, "ip:port".
     pub local_address: String,
+    /// The claim of the client identifier that made it.
+    pub epoch: u64,
+}
+
+/// What was found in one piece of the retained messages.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RetainedPiece {
+    /// In ascending order of topic.
+    pub found: Vec<KnownRetained>,
+    /// The topic behind which the next piece begins; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// A retained message in the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownRetained {
+    /// Topic name.
+    pub topic: String,
+    /// Never empty.
+    pub payload: Bytes,
+    /// 0 to 2.
+    pub qos: u32,
+    /// The properties of an MQTT 5 PUBLISH; its expiry is the one that was asked for.
+    pub properties: PublishProperties,
+    /// Client identifier of the publisher.
+    pub client_id: String,
+    /// When the broker took the message, Unix milliseconds.
+    pub received_at_ms: u64,
+}
+
+impl KnownRetained {
+    /// Seconds until it expires, 0 when it has; `None`: it never does.
+    pub fn seconds_left(&self, now_ms: u64) -> Option<u64> {
+        let lifetime_ms = u64::from(self.properties.expiry_seconds?) * 1_000;
+        let expires_at_ms = self.received_at_ms.saturating_add(lifetime_ms);
+        Some(expires_at_ms.saturating_sub(now_ms).div_ceil(1_000))
+    }
 }
 
 /// Which subscriptions are listed. All but the first are looked up, not searched for.

@@ -2,6 +2,11 @@
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
+/// Unix milliseconds of this machine's clock; 0 when it is before 1970.
+pub(crate) fn now_ms() -> u64 {
+    u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
 const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
 
 /// Unix milliseconds in local time; 0 (never) and what no calendar holds are empty.

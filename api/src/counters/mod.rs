@@ -7,20 +7,22 @@
 //!
 //! This module does not count anything itself.
 
+mod history;
 mod metric;
 mod stat;
 
+pub use history::{FINE_MS, FINE_REACH_MS, History, Sample, merge, window_ms};
 pub use metric::{Metric, Metrics};
 pub use stat::{Stat, Stats, Summation};
 
 /// Declares an enum whose variants are indices of an array, each with its name.
 macro_rules! named_indices {
-    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)* }) => {
+    ($(#[$doc:meta])* $enum:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = $name:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(usize)]
         pub enum $enum {
-            $($(#[$variant_doc])* #[doc = concat!("`", $name, "`")] $variant,)*
+            $($(#[doc = $variant_doc])* #[doc = concat!("`", $name, "`")] $variant,)*
         }
 
         impl $enum {
@@ -32,6 +34,11 @@ macro_rules! named_indices {
             /// The name in the HTTP API.
             pub const fn name(self) -> &'static str {
                 match self { $($enum::$variant => $name,)* }
+            }
+
+            /// What it counts, in words.
+            pub(crate) const fn meaning(self) -> &'static str {
+                match self { $($enum::$variant => concat!($($variant_doc),*),)* }
             }
         }
     };

@@ -97,12 +97,17 @@ impl Parameters {
     /// `_limit`: how many rows, at least 1. Absent, 0 and everything above `max_row_limit` mean
     /// `max_row_limit`.
     pub(crate) fn limit(&self) -> Result<u32, ApiError> {
+        self.bounded("_limit")
+    }
+
+    /// The same under another name.
+    pub(crate) fn bounded(&self, name: &str) -> Result<u32, ApiError> {
         let parse = |v: &str| match v.parse::<u32>() {
             Ok(n) => Some(n),
             Err(e) if *e.kind() == std::num::IntErrorKind::PosOverflow => Some(u32::MAX),
             Err(_) => None,
         };
-        let limit = self.read("_limit", parse, "a number of rows")?;
+        let limit = self.read(name, parse, "a number of rows")?;
         let max = self.max_row_limit;
         Ok(limit
             .filter(|limit| (1..=max).contains(limit))

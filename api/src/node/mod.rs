@@ -7,6 +7,7 @@
 
 mod feed;
 mod page;
+mod past;
 mod peer;
 mod plugin;
 mod query;
@@ -14,8 +15,8 @@ mod service;
 
 use futures::future::BoxFuture;
 pub use raftmq_proto::v1::{
-    AdminPublication, BrokerReply, ClientFilter, ClientRow, Machine, NodeReply, PublishProperties,
-    UserProperty, WillRow,
+    AdminPublication, BrokerReply, ClientFilter, ClientRow, FeaturesReply, LinkVitals, Machine,
+    NodeReply, PublishProperties, UserProperty, VitalsReply, WillRow,
 };
 pub use raftmq_proto::v1::{
     ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState, InspectReply, LinkState,
@@ -24,13 +25,14 @@ pub use raftmq_proto::v1::{
 
 pub(crate) use page::merge;
 pub use page::{ClientPage, PageBuilder};
+pub use past::HistoryQuery;
 pub use peer::PeerNode;
 pub use plugin::{PluginCommand, PluginRow};
 pub use query::ClientQuery;
 pub(crate) use query::{shown_username, split_address};
 pub use service::query_server;
 
-use crate::counters::{Metrics, Stats};
+use crate::counters::{Metrics, Sample, Stats};
 use crate::event::{EventFeed, EventFilter};
 
 /// What a node answers, some time.
@@ -74,6 +76,15 @@ pub trait Node: Send + Sync + 'static {
 
     /// Counters.
     fn metrics(&self) -> Answer<'_, Metrics>;
+
+    /// Whether the node serves, and what an operator watches beside its counters.
+    fn vitals(&self) -> Answer<'_, VitalsReply>;
+
+    /// What the node offers its clients.
+    fn features(&self) -> Answer<'_, FeaturesReply>;
+
+    /// What the counters were, in order of time.
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>>;
 
     /// All plugins that the node knows, at work or not, in ascending order of name.
     fn plugins(&self) -> Answer<'_, Vec<PluginRow>>;

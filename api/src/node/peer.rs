@@ -10,11 +10,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, Identity, Node,
-    NodeError, NodeReply, PluginCommand, PluginRow, feed,
+    AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, FeaturesReply,
+    HistoryQuery, Identity, Node, NodeError, NodeReply, PluginCommand, PluginRow, VitalsReply,
+    feed, past,
 };
 use super::{ExplainQuestion, ExplainReply, InspectReply};
-use crate::counters::{Metrics, Stats};
+use crate::counters::{Metrics, Sample, Stats};
 use crate::event::{EventFeed, EventFilter};
 
 /// The largest answer taken from a peer in one message: one row with the largest Will there can be
@@ -226,6 +227,32 @@ impl Node for PeerNode {
         let ask =
             |mut client: NodeQueryClient<_>, origin| async move { client.metrics(origin).await };
         Box::pin(self.ask(ask, |reply| Metrics::from_named(&reply.values)))
+    }
+
+    fn vitals(&self) -> Answer<'_, VitalsReply> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.vitals(origin).await };
+        Box::pin(self.ask(ask, |reply| reply))
+    }
+
+    fn features(&self) -> Answer<'_, FeaturesReply> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.features(origin).await };
+        Box::pin(self.ask(ask, |reply| reply))
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>> {
+        let ask = move |mut client: NodeQueryClient<_>, origin| async move {
+            client
+                .history(v1::HistoryRequest {
+                    origin: Some(origin),
+                    from_ms: query.from_ms,
+                    window_ms: query.window_ms,
+                    limit: query.limit,
+                })
+                .await
+        };
+        Box::pin(self.ask(ask, |reply| past::decode(&reply)))
     }
 
     fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {

@@ -11,8 +11,8 @@ use tonic::{Request, Response, Status};
 
 use super::peer::MESSAGE_BYTES_MAX;
 use super::{
-    ClientPage, ClientQuery, ClientRow, ExplainQuestion, Identity, Node, NodeError, PluginCommand,
-    feed,
+    ClientPage, ClientQuery, ClientRow, ExplainQuestion, HistoryQuery, Identity, Node, NodeError,
+    PluginCommand, feed, past,
 };
 
 /// A message of a list of clients is closed as soon as it is this large.
@@ -186,6 +186,34 @@ impl NodeQuery for QueryService {
         self.admit(Some(r.into_inner()))?;
         let values = self.node.metrics().await.map_err(status)?.to_named();
         Ok(Response::new(v1::MetricsReply { values }))
+    }
+    async fn vitals(&self, r: Request<QueryOrigin>) -> Result<Response<v1::VitalsReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        self.node.vitals().await.map(Response::new).map_err(status)
+    }
+
+    async fn features(
+        &self,
+        r: Request<QueryOrigin>,
+    ) -> Result<Response<v1::FeaturesReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        let features = self.node.features().await;
+        features.map(Response::new).map_err(status)
+    }
+
+    async fn history(
+        &self,
+        r: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryReply>, Status> {
+        let r = r.into_inner();
+        self.admit(r.origin)?;
+        let query = HistoryQuery {
+            from_ms: r.from_ms,
+            window_ms: r.window_ms,
+            limit: r.limit,
+        };
+        let samples = self.node.history(query).await.map_err(status)?;
+        Ok(Response::new(past::encode(samples)))
     }
 
     async fn plugins(&self, r: Request<QueryOrigin>) -> Result<Response<v1::PluginsReply>, Status> {

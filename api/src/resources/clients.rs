@@ -51,7 +51,7 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
 }
 
 /// The parameters of the list.
-fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
+pub(super) fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
     Ok(ClientFilter {
         client_id: query.text("clientid"),
         username: query.text("username"),
@@ -72,13 +72,22 @@ fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
 }
 
 async fn list(State(api): State<Api>, parameters: Parameters) -> Result<Response, ApiError> {
+    page(&api, &parameters, filter(&parameters)?).await
+}
+
+/// A page of those clients that the filter lets through.
+pub(super) async fn page(
+    api: &Api,
+    parameters: &Parameters,
+    filter: ClientFilter,
+) -> Result<Response, ApiError> {
     let query = ClientQuery {
-        filter: filter(&parameters)?,
+        filter,
         after: parameters.cursor()?,
         limit: parameters.limit()?,
     };
     api.freshen(parameters.consistency()?).await?;
-    let (pages, unreachable) = ask_all(&api, &query).await;
+    let (pages, unreachable) = ask_all(api, &query).await;
     let page = merge(pages, query.limit);
     let last = page.rows.last().filter(|_| page.more);
     let next_cursor = last.and_then(|row| encode_cursor(&row.client_id));
@@ -205,7 +214,8 @@ async fn kick(State(api): State<Api>, Segment(client_id): Segment) -> Result<Res
 }
 
 /// `{node}@{local ip:port}/{remote ip:port}/{clientid}/{username}`.
-fn connection_id(KnownSession { row, local_address }: &KnownSession) -> String {
+fn connection_id(session: &KnownSession) -> String {
+    let (row, local_address) = (&session.row, &session.local_address);
     let username = shown_username(row);
     format!(
         "{}@{local_address}/{}/{}/{username}",

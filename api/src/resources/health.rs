@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 
-use crate::api::{Api, Phase};
+use crate::api::Api;
 use crate::http::error::ApiError;
 use crate::http::reply;
 
@@ -24,11 +24,7 @@ async fn live() -> Response {
 /// New clients are welcome: the listeners are up, nobody told the node to drain, it holds its lease
 /// and has caught up.
 async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
-    let ready = match api.phase() {
-        Phase::Starting => Err("The listeners are not up yet.".to_owned()),
-        Phase::Draining => Err("The node is draining.".to_owned()),
-        Phase::Serving => api.replicated().readiness(),
-    };
+    let ready = api.phase().admits(|| api.replicated().readiness());
     ready
         .map(|()| reply::text("ok"))
         .map_err(|why| ApiError::unavailable("not_ready", why))

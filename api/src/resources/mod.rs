@@ -5,12 +5,19 @@ mod client_json;
 mod clients;
 mod cluster;
 mod explain;
+mod exposition;
+mod features;
 pub(crate) mod health;
+mod health_check;
+mod history;
 mod metrics;
 mod mqtt;
 mod nodes;
+mod offlines;
 mod plugins;
+mod prometheus;
 mod publication;
+mod retains;
 mod routes;
 mod stats;
 mod subscriptions;
@@ -30,6 +37,9 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
     let endpoints = explain::endpoints(cluster::endpoints(endpoints));
     let endpoints = metrics::endpoints(stats::endpoints(endpoints));
+    let endpoints = offlines::endpoints(retains::endpoints(endpoints));
+    let endpoints = features::endpoints(health_check::endpoints(endpoints));
+    let endpoints = prometheus::endpoints(history::endpoints(endpoints));
     tail::endpoints(plugins::endpoints(endpoints))
 }
 

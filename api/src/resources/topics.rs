@@ -1,6 +1,6 @@
 //! Topic names and filters in requests, by MQTT's rules.
 
-use raftmq_mqtt::topic::{SharedFilter, TopicError, validate_name};
+use raftmq_mqtt::topic::{SharedFilter, TopicError, validate_filter, validate_name};
 
 use crate::http::error::ApiError;
 
@@ -14,6 +14,13 @@ pub(super) fn topic_name(topic: &str) -> Result<&str, ApiError> {
 /// A valid topic filter, split from its share group, or 400.
 pub(super) fn topic_filter(filter: &str) -> Result<SharedFilter<'_>, ApiError> {
     SharedFilter::parse(filter).map_err(|e| invalid("topic filter", filter, &e))
+}
+
+/// A valid topic filter that is not split: share groups have no meaning for what is retained. Or 400.
+pub(super) fn plain_filter(filter: &str) -> Result<&str, ApiError> {
+    validate_filter(filter)
+        .map(|()| filter)
+        .map_err(|e| invalid("topic filter", filter, &e))
 }
 
 fn invalid(what: &str, text: &str, error: &TopicError) -> ApiError {

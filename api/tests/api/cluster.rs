@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use raftmq_api::node::{FlushState, InspectReply, LinkState, MemberState};
 use serde_json::{Value, json};
 
-use crate::world::{Clock, Setup, TestNode, View, World, dead_peer, serve_peer, silent_peer};
+use crate::live::Clock;
+use crate::world::{Setup, TestNode, View, World, dead_peer, serve_peer, silent_peer};
 
 fn inspection(id: u64) -> InspectReply {
     InspectReply {

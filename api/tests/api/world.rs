@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use raftmq_api::counters::{Metric, Metrics, Stat, Stats};
-use raftmq_api::event::{Event, EventClient, EventFeed, EventFilter, EventKind, Told};
+use raftmq_api::counters::{Metric, Metrics, Sample, Stat, Stats};
+use raftmq_api::event::{EventFeed, EventFilter, Told};
 use raftmq_api::node::*;
 use raftmq_api::{
-    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownSession, KnownSubscription, Node,
-    NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, Subscribing, SubscriptionPiece,
-    SubscriptionPlace, SubscriptionScope, query_server, serve,
+    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownRetained, KnownSession, KnownSubscription,
+    Node, NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, RetainedPiece, Subscribing,
+    SubscriptionPiece, SubscriptionPlace, SubscriptionScope, query_server, serve,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::BroadcastStream;
+
+use crate::live::{Clock, Events};
 
 pub const CLUSTER: &str = "7d1e2a54-cluster";
 
@@ -33,6 +35,9 @@ pub struct View {
     pub sessions: Mutex<BTreeMap<String, KnownSession>>,
     /// By client, in order of filter and share group.
     pub subscriptions: BTreeMap<String, Vec<Subscription>>,
+    pub retained: Mutex<BTreeMap<String, KnownRetained>>,
+    /// Clients that come back just before their session is ended.
+    pub returning: Vec<String>,
     pub no_leader: bool,
     pub not_ready: Option<&'static str>,
 }
@@ -119,6 +124,44 @@ impl ReplicatedView for View {
         });
         Box::pin(async move { ended })
     }
+    fn end_offline(
+        &self,
+        client_id: &str,
+        epoch: u64,
+    ) -> BoxFuture<'_, Result<bool, ReplicationError>> {
+        let mut sessions = self.sessions.lock().unwrap();
+        let stays = |id: &str| self.returning.iter().any(|returning| returning == id);
+        let ended = self.replicated().map(|()| {
+            let is_meant = sessions.get(client_id).is_some_and(|s| s.epoch == epoch);
+            is_meant && !stays(client_id) && sessions.remove(client_id).is_some()
+        });
+        Box::pin(async move { ended })
+    }
+    fn retained_after(&self, filter: &str, after: Option<&str>, _: usize) -> RetainedPiece {
+        // Pieces of one: whoever reads must read on, also when a piece holds nothing.
+        let retained = self.retained.lock().unwrap();
+        let mut behind = retained
+            .values()
+            .filter(|m| after.is_none_or(|after| m.topic.as_str() > after));
+        let Some(first) = behind.next().cloned() else {
+            return RetainedPiece::default();
+        };
+        RetainedPiece {
+            next: behind.next().map(|_| first.topic.clone()),
+            found: Vec::from_iter(
+                Some(first).filter(|m| raftmq_mqtt::topic::matches(filter, &m.topic)),
+            ),
+        }
+    }
+    fn retained(&self, topic: &str) -> Option<KnownRetained> {
+        self.retained.lock().unwrap().get(topic).cloned()
+    }
+    fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let deleted = self.replicated().map(|()| {
+            self.retained.lock().unwrap().remove(topic);
+        });
+        Box::pin(async move { deleted })
+    }
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>> {
         let done = self.replicated();
         Box::pin(async move { done })
@@ -194,64 +237,9 @@ pub struct TestNode {
     pub table_hash: Option<u64>,
     pub explanation: ExplainReply,
     pub clock: Clock,
-}
-
-/// What a node tells to all who listen now.
-pub struct Events(broadcast::Sender<Told>);
-
-impl Default for Events {
-    fn default() -> Self {
-        Self(broadcast::channel(64).0)
-    }
-}
-
-impl Events {
-    /// Tells that a client is connected.
-    pub fn connected(&self, node_id: u64, client_id: &str) {
-        let client = EventClient {
-            client_id: client_id.into(),
-            username: None,
-            peer: Some(([10, 0, 0, 9], 10_839).into()),
-        };
-        let kind = EventKind::Connected {
-            protocol_version: 5,
-            session_present: false,
-            epoch: 7,
-        };
-        let at_ms = CONNECTED_AT_MS;
-        let event = Event {
-            node_id,
-            at_ms,
-            client,
-            kind,
-        };
-        let _ = self.0.send(Told::Event(Arc::new(event)));
-    }
-
-    /// Tells that events were left out.
-    pub fn skipped(&self, count: u64) {
-        let _ = self.0.send(Told::Skipped(count));
-    }
-}
-
-/// The clock of a node.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Clock {
-    /// Always [`CONNECTED_AT_MS`].
-    #[default]
-    Standing,
-    /// That of the machine.
-    Running,
-}
-
-impl Clock {
-    fn now_ms(self) -> u64 {
-        let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        match self {
-            Self::Standing => CONNECTED_AT_MS,
-            Self::Running => since_1970.unwrap().as_millis() as u64,
-        }
-    }
+    pub vitals: VitalsReply,
+    pub features: FeaturesReply,
+    pub samples: Vec<Sample>,
 }
 
 impl TestNode {
@@ -350,6 +338,19 @@ impl Node for TestNode {
     fn metrics(&self) -> Answer<'_, Metrics> {
         now(Ok(self.metrics.clone()))
     }
+    fn vitals(&self) -> Answer<'_, VitalsReply> {
+        now(Ok(self.vitals.clone()))
+    }
+    fn features(&self) -> Answer<'_, FeaturesReply> {
+        now(Ok(self.features))
+    }
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>> {
+        self.tell(format!(
+            "history by {} ms, {} at most",
+            query.window_ms, query.limit
+        ));
+        now(Ok(self.samples.clone()))
+    }
     fn plugins(&self) -> Answer<'_, Vec<PluginRow>> {
         let row = |name: &str, immutable| PluginRow {
             name: name.into(),
@@ -381,7 +382,7 @@ impl Node for TestNode {
     }
 
     fn events(&self, filter: EventFilter) -> Answer<'_, EventFeed> {
-        let heard = BroadcastStream::new(self.events.0.subscribe()).filter_map(move |told| {
+        let heard = BroadcastStream::new(self.events.listen()).filter_map(move |told| {
             let wanted = match told {
                 Ok(Told::Event(event)) => filter.wants(&event).then_some(Told::Event(event)),
                 Ok(skipped) => Some(skipped),
@@ -434,6 +435,7 @@ pub fn session(row: ClientRow) -> KnownSession {
     KnownSession {
         row,
         local_address: "10.0.0.1:1883".into(),
+        epoch: 1,
     }
 }
 

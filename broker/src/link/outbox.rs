@@ -152,6 +152,11 @@ impl Link {
         self.given_up.load(Ordering::Relaxed)
     }
 
+    /// Bytes from which on it is full.
+    pub fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
     /// Number of the shard's last publication that the peer has taken.
     pub fn acknowledged(&self, shard: ShardId) -> &AtomicU64 {
         &self.acknowledged[shard.index()]
@@ -247,10 +252,6 @@ impl Link {
                 .map_or(Duration::ZERO, |batch| batch.sent_at.elapsed()),
         };
         (queued, unacknowledged)
-    }
-
-    pub(super) fn window_bytes(&self) -> usize {
-        self.window_bytes
     }
 
     /// The lowest sequence number that may still be sent.

@@ -1,7 +1,7 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
 use super::insight::Posture;
-use super::{replicated::row, sampling::Sampler};
+use super::{replicated::row, sampling::Sampler, vitals};
 use crate::{
     admin,
     config::Config,
@@ -10,19 +10,21 @@ use crate::{
     shard::{LiveSession, PublishOutcome, SubscribeRefusal, shard_of},
 };
 use futures::{future::join_all, stream};
+use parking_lot::Mutex;
 use raftmq_api::node::{ExplainQuestion, ExplainReply, InspectReply};
 use raftmq_api::{
-    Node, NodeError,
-    counters::{Metric, Metrics, Stats},
+    Node, NodeError, Phase,
+    counters::{History, Metric, Metrics, Sample, Stats},
     event::{EventFeed, EventFilter},
     machine,
     node::{
-        AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, NodeReply,
-        PageBuilder, PluginCommand, PluginRow,
+        AdminPublication, Answer, BrokerReply, ClientPage, ClientQuery, ClientRow, FeaturesReply,
+        HistoryQuery, NodeReply, PageBuilder, PluginCommand, PluginRow, VitalsReply,
     },
 };
 use raftmq_mqtt::codec::QoS;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use tokio::sync::watch;
 
 /// Sessions read from the table in one go, so that its writer is not held up.
 const PIECE_SESSIONS: usize = 512;
@@ -39,18 +41,35 @@ pub(super) struct LocalNode {
     pub(super) data_dir: PathBuf,
     pub(super) posture: Posture,
     started: Instant,
+    phase: watch::Receiver<Phase>,
     sampler: Arc<Sampler>,
+    history: Mutex<History>,
 }
 
 impl LocalNode {
-    pub fn new(engine: Arc<Engine>, config: &Config, sampler: Arc<Sampler>) -> LocalNode {
+    pub fn new(
+        engine: Arc<Engine>,
+        config: &Config,
+        sampler: Arc<Sampler>,
+        phase: watch::Receiver<Phase>,
+    ) -> LocalNode {
         LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
             posture: Posture::new(config),
             started: Instant::now(),
+            phase,
             sampler,
+            history: Mutex::default(),
         }
+    }
+
+    /// Keeps what the counters are now.
+    pub async fn take_sample(&self) {
+        let stats = self.sampler.read().await;
+        let metrics = self.read_metrics();
+        let now_ms = crate::shard::wall_clock_ms();
+        self.history.lock().record(now_ms, stats, metrics);
     }
 
     /// Fills in what only the shards know, asking each of them once.
@@ -294,5 +313,23 @@ impl Node for LocalNode {
 
     fn explain(&self, question: ExplainQuestion) -> Answer<'_, ExplainReply> {
         Box::pin(async { Ok(self.explanation(question).await) })
+    }
+
+    fn vitals(&self) -> Answer<'_, VitalsReply> {
+        Box::pin(async {
+            let phase = *self.phase.borrow();
+            Ok(vitals::vitals(&self.engine, phase, self.started.elapsed()))
+        })
+    }
+
+    fn features(&self) -> Answer<'_, FeaturesReply> {
+        Box::pin(async { Ok(vitals::features(&self.engine)) })
+    }
+
+    fn history(&self, query: HistoryQuery) -> Answer<'_, Vec<Sample>> {
+        Box::pin(async move {
+            let history = self.history.lock();
+            Ok(history.read(query.from_ms, query.window_ms, query.limit as usize))
+        })
     }
 }

@@ -2,13 +2,16 @@
 //! the parts is here.
 
 mod explain;
+mod history;
 mod insight;
 mod listing;
 mod local;
 mod replicated;
+mod retained;
 mod sampling;
 mod start;
 mod stop;
+mod vitals;
 
 use crate::{engine::Engine, shard::ShardThreads};
 use raftmq_api::Phase;

@@ -1,15 +1,15 @@
 //! The replicated table, as the HTTP API reads it.
 
-use super::listing;
+use super::{listing, retained, vitals};
 use crate::engine::Engine;
 use futures::future::BoxFuture;
 use raftmq_api::{
-    KnownNode, KnownSession, ReplicatedView, ReplicationError, SubscriptionPiece,
-    SubscriptionPlace, SubscriptionScope,
+    KnownNode, KnownRetained, KnownSession, ReplicatedView, ReplicationError, RetainedPiece,
+    SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
     node::{ClientRow, WillRow},
 };
 use raftmq_proto::v1;
-use raftmq_store::{Readiness, table::Session};
+use raftmq_store::table::{Outcome, Session};
 use std::sync::Arc;
 
 /// Reads the store of this node.
@@ -79,6 +79,7 @@ impl TableView {
         KnownSession {
             row: row(session, &self.engine, crate::shard::wall_clock_ms()),
             local_address: session.attributes.local_address.clone(),
+            epoch: session.epoch.into(),
         }
     }
 }
@@ -158,6 +159,7 @@ impl ReplicatedView for TableView {
         let end = v1::EndSession {
             client_id: client_id.to_owned(),
             now_ms: crate::shard::wall_clock_ms(),
+            offline_epoch: None,
         };
         let op = v1::Op {
             kind: Some(v1::op::Kind::EndSession(end)),
@@ -168,6 +170,48 @@ impl ReplicatedView for TableView {
                 .await
                 .map(drop)
                 .map_err(|error| ReplicationError(error.to_string()))
+        })
+    }
+
+    fn end_offline(
+        &self,
+        client_id: &str,
+        epoch: u64,
+    ) -> BoxFuture<'_, Result<bool, ReplicationError>> {
+        let end = v1::EndSession {
+            client_id: client_id.to_owned(),
+            now_ms: crate::shard::wall_clock_ms(),
+            offline_epoch: Some(epoch),
+        };
+        let op = v1::Op {
+            kind: Some(v1::op::Kind::EndSession(end)),
+        };
+        Box::pin(async move {
+            match self.engine.propose(op).await {
+                Ok(outcome) => Ok(matches!(outcome, Outcome::Ended(_))),
+                Err(error) => Err(ReplicationError(error.to_string())),
+            }
+        })
+    }
+
+    fn retained_after(&self, filter: &str, after: Option<&str>, count: usize) -> RetainedPiece {
+        let table = self.engine.store.table().read();
+        retained::piece(&table, filter, after, count)
+    }
+
+    fn retained(&self, topic: &str) -> Option<KnownRetained> {
+        let table = self.engine.store.table().read();
+        table.retained(topic).map(retained::known)
+    }
+
+    fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>> {
+        let op = retained::deletion(topic, crate::shard::wall_clock_ms());
+        Box::pin(async move {
+            match self.engine.propose(op).await {
+                Ok(Outcome::Retained) => Ok(()),
+                Ok(other) => Err(ReplicationError(format!("{other:?}"))),
+                Err(error) => Err(ReplicationError(error.to_string())),
+            }
         })
     }
 
@@ -189,9 +233,6 @@ impl ReplicatedView for TableView {
     }
 
     fn readiness(&self) -> Result<(), String> {
-        match self.engine.store.readiness() {
-            Readiness::Ready => Ok(()),
-            Readiness::NotReady(reason) => Err(reason),
-        }
+        vitals::readiness(&self.engine)
     }
 }

@@ -2,7 +2,7 @@
 //! first thing that is told.
 
 use super::{
-    Addresses, Node, Switches, local::LocalNode, replicated::TableView, sampling::Sampler,
+    Addresses, Node, Switches, history, local::LocalNode, replicated::TableView, sampling::Sampler,
 };
 use crate::{
     admission::Admission,
@@ -335,8 +335,9 @@ fn servers(
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let identity = Arc::new(Identity::new(config.node.id));
     let sampler = Arc::new(Sampler::new(engine.clone()));
-    let local = LocalNode::new(engine.clone(), config, sampler.clone());
-    let local: Arc<dyn raftmq_api::Node> = Arc::new(local);
+    let node = LocalNode::new(engine.clone(), config, sampler.clone(), phase.clone());
+    let node = Arc::new(node);
+    let local: Arc<dyn raftmq_api::Node> = node.clone();
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -358,6 +359,7 @@ fn servers(
     })];
     servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(tell_leader(engine.clone())));
+    servers.push(tokio::spawn(history::sample(node, engine.ended.clone())));
     servers.push(tokio::spawn(learn_cluster_id(
         engine.clone(),
         identity.clone(),

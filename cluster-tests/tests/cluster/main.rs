@@ -19,6 +19,7 @@ mod t60_api_rows;
 mod t61_api_clients;
 mod t62_api_publish;
 mod t63_api_errors;
+mod t64_newer_endpoints;
 mod t65_insight;
 mod t66_explain;
 mod t67_tail;

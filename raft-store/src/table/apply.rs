@@ -321,6 +321,10 @@ impl Run<'_> {
         let Some(session) = self.table.sessions.get(&op.client_id) else {
             return Outcome::Refused(Refusal::NoSession);
         };
+        let is_that_offline_one = |epoch: u64| session.epoch.0 == epoch && !session.connected;
+        if !op.offline_epoch.is_none_or(is_that_offline_one) {
+            return Outcome::Refused(Refusal::StaleEpoch);
+        }
         let ended = Ended {
             node: session.node,
             epoch: session.epoch,

@@ -235,6 +235,14 @@ impl Table {
         self.retained.for_each_match(filter, visit);
     }
 
+    /// Retained messages in order of topic, behind `after`.
+    pub fn retained_from<'a>(
+        &'a self,
+        after: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<Message>> {
+        self.retained.behind(after)
+    }
+
     /// When the next session, will or retained message is due, Unix milliseconds.
     pub fn next_due_ms(&self) -> Option<u64> {
         [self.sessions.first_due_ms(), self.retained.first_due_ms()]

@@ -1,6 +1,7 @@
 //! Retained messages by topic name.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use raftmq_mqtt::topic::{NameTree, TopicError};
@@ -15,6 +16,7 @@ type Shard = FxHashMap<Arc<str>, Arc<Message>>;
 pub(super) struct Retained {
     shards: Vec<Arc<Shard>>,
     tree: NameTree<Arc<Message>>,
+    order: BTreeSet<Arc<str>>,
     expiring: BTreeSet<(u64, Arc<str>)>,
 }
 
@@ -23,6 +25,7 @@ impl Default for Retained {
         Self {
             shards: vec![Arc::default(); SHARDS],
             tree: NameTree::default(),
+            order: BTreeSet::new(),
             expiring: BTreeSet::new(),
         }
     }
@@ -51,6 +54,7 @@ impl Retained {
         if let Some(at) = expires_at_ms(&message) {
             self.expiring.insert((at, key.clone()));
         }
+        self.order.insert(key.clone());
         Arc::make_mut(&mut self.shards[shard_of(&key)]).insert(key, message);
         Ok(())
     }
@@ -62,6 +66,7 @@ impl Retained {
         if let Some(at) = expires_at_ms(&old) {
             self.expiring.remove(&(at, topic.into()));
         }
+        self.order.remove(topic);
         Arc::make_mut(&mut self.shards[shard_of(topic)]).remove(topic);
     }
 
@@ -85,6 +90,14 @@ impl Retained {
 
     pub fn for_each_match<'a>(&'a self, filter: &str, visit: impl FnMut(&'a Arc<Message>)) {
         self.tree.for_each_match(filter, visit);
+    }
+
+    /// In order of topic, behind `after`.
+    pub fn behind<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Message>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.order
+            .range::<str, _>((from, Bound::Unbounded))
+            .filter_map(|topic| self.tree.get(topic))
     }
 
     pub fn len(&self) -> usize {

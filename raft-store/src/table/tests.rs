@@ -539,7 +539,11 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
                     now_ms,
                     ..Default::default()
                 }),
-                3 => Kind::EndSession(v1::EndSession { client_id, now_ms }),
+                3 => Kind::EndSession(v1::EndSession {
+                    client_id,
+                    now_ms,
+                    offline_epoch: None,
+                }),
                 4 | 5 => Kind::Subscribe(v1::Subscribe {
                     client_id,
                     epoch,
@@ -678,4 +682,42 @@ fn a_clients_subscriptions_are_paged_without_repeating_or_skipping() {
         after = Some(next);
     }
     assert_eq!(seen, ["a", "b", "c"]);
+}
+
+#[test]
+fn only_the_offline_session_that_was_meant_is_ended() {
+    let mut world = World::with_nodes(&[1, 2]);
+    let (epoch, ..) = world.claim(1, "c", false, 100);
+    let end = |epoch: u64| {
+        Kind::EndSession(v1::EndSession {
+            client_id: "c".into(),
+            now_ms: 0,
+            offline_epoch: Some(epoch),
+        })
+    };
+    let refused = Outcome::Refused(Refusal::StaleEpoch);
+    assert_eq!(world.run(2, end(epoch)).0, refused, "connected");
+    world.release(1, "c", epoch, true);
+    assert_eq!(world.run(2, end(epoch + 1)).0, refused, "another claim");
+    assert!(matches!(world.run(2, end(epoch)).0, Outcome::Ended(_)));
+    assert!(world.table.session("c").is_none());
+}
+
+#[test]
+fn retained_messages_are_read_in_the_order_of_their_topics() {
+    let mut world = World::with_nodes(&[1]);
+    for (topic, payload) in [("b", "x"), ("a/b", "x"), ("c", "x"), ("a", "x"), ("c", "")] {
+        let set = v1::SetRetained {
+            message: Some(message(topic, payload)),
+        };
+        world.run(1, Kind::SetRetained(set));
+    }
+    let topics = |after| -> Vec<&str> {
+        let messages = world.table.retained_from(after);
+        messages.map(|message| message.topic.as_str()).collect()
+    };
+    assert_eq!(topics(None), ["a", "a/b", "b"]);
+    assert_eq!(topics(Some("a")), ["a/b", "b"]);
+    assert_eq!(topics(Some("aa")), ["b"]);
+    assert!(topics(Some("b")).is_empty());
 }

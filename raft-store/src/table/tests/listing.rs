@@ -112,6 +112,7 @@ fn a_client_that_goes_between_two_pieces_hides_no_other() {
     let end = v1::EndSession {
         client_id: "b".into(),
         now_ms: 0,
+        offline_epoch: None,
     };
     world.run(1, Kind::EndSession(end));
     let second = world
