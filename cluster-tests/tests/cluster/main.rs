@@ -23,5 +23,6 @@ mod t70_bad_packets;
 mod t71_slow_clients;
 mod t72_full_disk;
 mod t80_graceful_stop;
+mod t85_authentication;
 mod t90_refusals;
 mod t91_dev;
