@@ -4,6 +4,7 @@
 //! by them: an allowing rule has to cover the whole filter, a denying one needs only to overlap with it.
 //! Else `+/#` would be a way around a rule that protects `secret/#`.
 
+use super::placeholder;
 use ipnet::IpNet;
 use raftmq_mqtt::topic;
 use std::net::IpAddr;
@@ -146,13 +147,11 @@ fn placed<'t>(text: &'t str, who: &Who<'_>) -> Option<std::borrow::Cow<'t, str>>
         return Some(text.into());
     }
     let harmless = |value: &&str| !value.is_empty() && !value.contains(['/', '+', '#']);
-    let mut filled = text.to_owned();
-    for (placeholder, value) in [("%c", Some(who.client_id)), ("%u", who.user_name)] {
-        if filled.contains(placeholder) {
-            filled = filled.replace(placeholder, value.filter(harmless)?);
-        }
-    }
-    Some(filled.into())
+    let values = [
+        ("%c", Some(who.client_id).filter(harmless)),
+        ("%u", who.user_name.filter(harmless)),
+    ];
+    placeholder::filled(text, &values).map(Into::into)
 }
 
 #[cfg(test)]
@@ -286,5 +285,19 @@ mod tests {
         let c = who("c", None);
         assert_eq!(rules.verdict(&c, Access::Subscribe("#")), Verdict::Denied);
         assert_eq!(rules.verdict(&c, Access::Subscribe("a/#")), Verdict::Silent);
+    }
+
+    #[test]
+    fn a_client_cannot_name_itself_after_a_placeholder() {
+        let rules = rules(vec![rule(Permission::Allow, all(), Action::Both, "of/%c")]);
+        let sly = who("%u", Some("other"));
+        assert_eq!(
+            rules.verdict(&sly, Access::Publish("of/other")),
+            Verdict::Silent
+        );
+        assert_eq!(
+            rules.verdict(&sly, Access::Publish("of/%u")),
+            Verdict::Allowed
+        );
     }
 }

@@ -17,8 +17,6 @@ pub(crate) struct Credentials {
     pub peer: SocketAddr,
     /// 3, 4 or 5.
     pub protocol_version: u8,
-    pub keep_alive_seconds: u16,
-    pub clean_start: bool,
 }
 
 /// What an authenticator decides.

@@ -11,17 +11,25 @@
 //! | [`host`] | which plugins there are, which are at work, loading, unloading, reloading |
 //! | [`extensions`] | what they may change in the engine |
 //! | [`file`](mod@file) | reading a plugin's file: every mistake with its line |
+//! | `authentication`, `access`, `granted_rules`, `rewrite`, `share_strategy` | what the engine asks of them |
+//! | `placeholder` | `%c`, `%u` and the like in their settings |
 //! | the others | one plugin each |
 
 mod access;
 mod access_control;
+mod auth_http;
+mod auth_jwt;
 mod authentication;
 mod auto_subscription;
+#[cfg(test)]
+mod examples;
 mod extensions;
 mod file;
 mod fixed;
+mod granted_rules;
 mod host;
 mod http_api;
+mod placeholder;
 mod retainer;
 mod rewrite;
 mod shared_subscription;
@@ -82,6 +90,8 @@ pub(crate) trait Prepared: Send + Sync {
 pub(crate) fn all(members: &[String], http: std::sync::Arc<HttpControl>) -> Vec<Box<dyn Plugin>> {
     vec![
         Box::new(access_control::AccessControl),
+        Box::new(auth_http::AuthHttp),
+        Box::new(auth_jwt::AuthJwt),
         Box::new(auto_subscription::AutoSubscriptionPlugin),
         Box::new(fixed::Fixed::cluster(members)),
         Box::new(fixed::Fixed::counter()),

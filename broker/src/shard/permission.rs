@@ -44,24 +44,29 @@ impl ClientIdentity {
         }
     }
 
-    /// The client's own rules first, then the node's; what none speaks of is allowed, unless the
-    /// client's own rules are all that it was given.
     fn allows(&self, client_id: &str, nodes: Option<&AccessRules>, access: Access<'_>) -> bool {
+        self.denied_by(client_id, nodes, access).is_none()
+    }
+
+    /// The rules that forbid it: the client's own first, then the node's; what none speaks of is allowed.
+    fn denied_by<'r>(
+        &'r self,
+        client_id: &str,
+        nodes: Option<&'r AccessRules>,
+        access: Access<'_>,
+    ) -> Option<&'r AccessRules> {
         if self.superuser {
-            return true;
+            return None;
         }
         let who = self.who(client_id);
-        let own = self
-            .rules
-            .as_deref()
-            .map(|rules| rules.verdict(&who, access));
-        match own {
-            Some(Verdict::Allowed) => true,
-            Some(Verdict::Denied) => false,
-            Some(Verdict::Silent) | None => {
-                nodes.map(|rules| rules.verdict(&who, access)) != Some(Verdict::Denied)
+        for rules in [self.rules.as_deref(), nodes].into_iter().flatten() {
+            match rules.verdict(&who, access) {
+                Verdict::Allowed => return None,
+                Verdict::Denied => return Some(rules),
+                Verdict::Silent => {}
             }
         }
+        None
     }
 
     /// Whether the client may publish to the topic.
@@ -213,10 +218,7 @@ impl Shard {
         publish: &Publish<'_>,
         reason: ReasonCode,
     ) -> Result<(), ReasonCode> {
-        let access = self.extensions.get().access.as_ref();
-        if reason == ReasonCode::NotAuthorized
-            && access.is_some_and(|access| access.disconnects_publishers)
-        {
+        if reason == ReasonCode::NotAuthorized && self.disconnects_for(key, publish.topic) {
             return Err(reason);
         }
         self.counters.add(Metric::ClientPublishError, 1);
@@ -227,6 +229,14 @@ impl Shard {
         };
         self.answer(owner, reason);
         Ok(())
+    }
+
+    /// Whether those rules that deny the topic say that their publisher is disconnected.
+    fn disconnects_for(&self, key: SlotKey, topic: &str) -> bool {
+        let access = self.extensions.get().access.as_ref();
+        self.identity(key)
+            .and_then(|(client_id, of)| of.denied_by(client_id, access, Access::Publish(topic)))
+            .is_some_and(|rules| rules.disconnects_publishers)
     }
 
     /// The member of a share group that gets a message.

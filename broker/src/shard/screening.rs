@@ -84,8 +84,6 @@ async fn authenticate(
         password: request.password.as_ref().map(|password| password.0.clone()),
         peer,
         protocol_version: request.version.level(),
-        keep_alive_seconds: request.keep_alive_seconds,
-        clean_start: request.clean_start,
     };
     match plugin::decide(&extensions.authenticators, credentials).await {
         Decision::Pass => admit_unknown(shard, false),

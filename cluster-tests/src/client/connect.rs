@@ -71,6 +71,7 @@ pub struct Connect {
     pub(super) inflight: u16,
     pub(super) will: Option<Will>,
     pub(super) username: Option<String>,
+    pub(super) password: String,
 }
 
 impl Connect {
@@ -87,6 +88,7 @@ impl Connect {
             inflight: 20,
             will: None,
             username: None,
+            password: "secret".into(),
         }
     }
 
@@ -144,6 +146,13 @@ impl Connect {
     #[must_use]
     pub fn username(mut self, name: &str) -> Self {
         self.username = Some(name.into());
+        self
+    }
+
+    /// Sends this password in the place of `secret`; only with a username.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = password.into();
         self
     }
 

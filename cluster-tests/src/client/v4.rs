@@ -51,7 +51,7 @@ fn mqtt_options(options: &Connect) -> MqttOptions {
         ));
     }
     if let Some(name) = &options.username {
-        mqtt.set_credentials(name, "secret");
+        mqtt.set_credentials(name, &options.password);
     }
     mqtt
 }

@@ -52,7 +52,7 @@ fn mqtt_options(options: &Connect) -> MqttOptions {
         mqtt.set_last_will(last_will(will));
     }
     if let Some(name) = &options.username {
-        mqtt.set_credentials(name, "secret");
+        mqtt.set_credentials(name, &options.password);
     }
     mqtt
 }

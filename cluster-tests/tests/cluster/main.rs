@@ -30,6 +30,7 @@ mod t71_slow_clients;
 mod t72_full_disk;
 mod t80_graceful_stop;
 mod t84_plugins;
+mod t85_authentication;
 mod t90_refusals;
 mod t91_dev;
 mod t92_ctl;
