@@ -273,6 +273,27 @@ impl Cluster {
         crate::members::roles(self).await
     }
 
+    /// Waits until every node's links to all others are up. A ready node serves before they are: what
+    /// it forwards waits for them.
+    ///
+    /// # Panics
+    /// When they are not within [`START`].
+    pub async fn links_up(&self) {
+        let asked = self.ids()[0];
+        eventually("all links up", START, async || {
+            let overview = self.node(asked).http().try_json("/api/v1/cluster").await?;
+            let nodes = overview["nodes"].as_array().into_iter().flatten();
+            let mut links = nodes.map(|node| node["links"].as_array());
+            let up = |links: &Vec<serde_json::Value>| links.iter().all(|link| link["up"] == true);
+            if links.all(|links| links.is_some_and(up)) {
+                Ok(())
+            } else {
+                Err(overview.to_string())
+            }
+        })
+        .await;
+    }
+
     /// The link by which `from` reaches `to`.
     ///
     /// # Panics

@@ -40,6 +40,7 @@ async fn leave_behind(cluster: &Cluster, node: u64, client_id: &str, filter: &st
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_explains_the_same_subscribers_and_why_some_would_miss_it() {
     let cluster = Cluster::start(3).await;
+    cluster.links_up().await;
     let mut clients = Vec::new();
     for id in cluster.ids() {
         let client = cluster.connect(id, &format!("live-{id}")).open().await;
@@ -117,6 +118,7 @@ async fn members(cluster: &Cluster) -> Vec<Client> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_member_that_is_named_is_the_one_that_gets_the_next_message() {
     let cluster = Cluster::start(3).await;
+    cluster.links_up().await;
     let mut members = members(&cluster).await;
     let publisher = cluster.connect(2, "publisher").open().await;
     for number in 0..7 {
@@ -134,7 +136,11 @@ async fn the_member_that_is_named_is_the_one_that_gets_the_next_message() {
             (&json!("crew"), &json!("job"))
         );
         let picked = group["picked"].as_str().unwrap().to_owned();
-        assert_eq!(find(&group["members"], &picked)["outcome"], "sent");
+        assert_eq!(
+            find(&group["members"], &picked)["outcome"],
+            "sent",
+            "number {number}: {answer}"
+        );
         assert_eq!(group["members"].as_array().unwrap().len(), 3);
         publisher
             .publish("job", 1, format!("{number}"))
@@ -168,6 +174,7 @@ async fn a_full_queue_is_foreseen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_of_a_killed_node_are_explained_as_lost_for_now() {
     let mut cluster = Cluster::start(3).await;
+    cluster.links_up().await;
     leave_behind(&cluster, 3, "asleep", "t").await;
     let client = cluster.connect(1, "awake").open().await;
     client.subscribed("t", 1).await;
@@ -199,6 +206,7 @@ async fn sessions_of_a_killed_node_are_explained_as_lost_for_now() {
 async fn a_stopped_node_is_named_and_the_rest_is_explained() {
     let setup = Setup::nodes(3).set("RAFTMQ_HTTP_PEER_TIMEOUT", "1s");
     let cluster = setup.start().await;
+    cluster.links_up().await;
     let stopped = cluster.roles().await.followers[0];
     let others = cluster.others(stopped);
     let client = cluster.connect(others[0], "awake").open().await;
@@ -217,6 +225,7 @@ async fn a_stopped_node_is_named_and_the_rest_is_explained() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_questions_are_refused_by_every_node() {
     let cluster = Cluster::start(3).await;
+    cluster.links_up().await;
     for asked in cluster.ids() {
         let http = cluster.node(asked).http();
         for query in [
