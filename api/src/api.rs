@@ -205,6 +205,14 @@ impl Api {
         &self.inner.comparing
     }
 
+    /// Whether this node can ask others and be asked by them, else why not.
+    pub(crate) fn knows_its_cluster(&self) -> Result<(), String> {
+        match self.inner.identity.cluster_id() {
+            Some(_) => Ok(()),
+            None => Err("this node has not joined its cluster yet".to_owned()),
+        }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         *self.inner.phase.borrow()
     }

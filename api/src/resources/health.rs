@@ -22,10 +22,11 @@ async fn live() -> Response {
 }
 
 /// New clients are welcome: the listeners are up, nobody told the node to drain, it holds its lease
-/// and has caught up.
+/// has caught up, and answers the other nodes' questions.
 async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
     let ready = api.phase().admits(|| api.replicated().readiness());
     ready
+        .and_then(|()| api.knows_its_cluster())
         .map(|()| reply::text("ok"))
         .map_err(|why| ApiError::unavailable("not_ready", why))
 }
