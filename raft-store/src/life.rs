@@ -78,6 +78,7 @@ impl LifeCycle {
                 rpc_address: local.address.clone(),
                 version: local.version.clone(),
                 now_ms: unix_ms(),
+                server_reference: local.server_reference.clone(),
             })),
         }
     }

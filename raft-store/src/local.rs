@@ -21,6 +21,7 @@ pub(crate) struct LocalNode {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) address: String,
+    pub(crate) server_reference: String,
     pub(crate) disk_id: String,
     pub(crate) peers_hash: u64,
     cluster_id: OnceLock<String>,
@@ -41,6 +42,7 @@ impl LocalNode {
             name: identity.node_name,
             version: config.version.clone(),
             address: config.own_address().to_owned(),
+            server_reference: config.server_reference.clone(),
             disk_id: identity.disk_id,
             peers_hash: config.peers_hash(),
             cluster_id: identity

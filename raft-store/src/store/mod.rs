@@ -1,5 +1,6 @@
 //! The store's face.
 
+mod hand_over;
 mod insight;
 mod open;
 mod shutdown;
@@ -33,7 +34,7 @@ use crate::network::service::{RaftService, ServiceParts};
 use crate::raft_types::{Member, RaftMetrics};
 use crate::read_index::{ReadIndex, Scope};
 use crate::status::{ClusterStatus, MemberStatus, Readiness, Role};
-use crate::table::SharedTable;
+use crate::table::{Drain, SharedTable};
 
 /// This node's part of the replicated table. Clones are handles to the same one; the node takes part
 /// in the cluster until [`Store::shutdown`] or until the last handle is gone.
@@ -55,6 +56,8 @@ struct Inner {
     read_index: ReadIndex,
     formation: watch::Receiver<Formation>,
     service: Arc<ServiceParts>,
+    /// Held by who hands over leadership.
+    handing_over: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -98,6 +101,11 @@ impl Store {
     /// Whether this node may serve, at any moment on any thread.
     pub fn lease(&self) -> Lease {
         self.inner.followers.lease.clone()
+    }
+
+    /// Whether the table says that this node's clients are to be sent away.
+    pub fn own_drain(&self) -> watch::Receiver<Option<Drain>> {
+        self.inner.followers.own_drain.subscribe()
     }
 
     /// Waits until this node's table shows everything that was committed before the call

@@ -141,6 +141,7 @@ fn open_dir(config: &StoreConfig, observer: Box<dyn Observer>) -> Result<Opened,
         checkpoints: Checkpoints::default(),
         lease: Lease::new(),
         lives: LivesView::new(),
+        own_drain: watch::Sender::new(None),
         observer: Mutex::new(observer),
         replaying: AtomicBool::new(true),
     });
@@ -245,6 +246,7 @@ impl Parts {
             read_index,
             formation: formed,
             service,
+            handing_over: tokio::sync::Mutex::default(),
             tasks: Mutex::new(tasks),
         };
         Store {

@@ -6,7 +6,7 @@ use raftmq_mqtt::topic;
 use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::{
-    Applied, Countable, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
+    Applied, Countable, Drain, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
     Session, Subscription, Table, TableEvent,
 };
 
@@ -102,6 +102,7 @@ impl Run<'_> {
             Some(Kind::SetRetained(op)) => self.set_retained(op),
             Some(Kind::NodeUp(op)) => self.node_up(op),
             Some(Kind::NodeDown(op)) => self.node_down(op),
+            Some(Kind::SetDrain(op)) => self.set_drain(op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
             Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
                 index: epoch.index(),
@@ -460,7 +461,10 @@ impl Run<'_> {
             return Outcome::Refused(Refusal::StaleIncarnation);
         }
         self.end_life(node, op.now_ms, "its node was started anew");
+        let known = self.table.nodes.get(&node);
         let entry = NodeEntry {
+            drain: known.and_then(|known| known.drain),
+            server_reference: op.server_reference.as_str().into(),
             incarnation: op.incarnation,
             is_up: true,
             name: op.name.as_str().into(),
@@ -492,6 +496,25 @@ impl Run<'_> {
         self.applied.changed.everything = true;
         self.applied.events.push(TableEvent::NodeDown { node });
         Outcome::NodeDown
+    }
+
+    /// A drain that goes on keeps its beginning; only its pace changes.
+    fn set_drain(&mut self, op: &v1::SetDrain) -> Outcome {
+        let node = NodeId(op.node_id);
+        let mut others = self.table.nodes.iter().filter(|(id, _)| **id != node);
+        let somebody_is_left = others.any(|(_, other)| other.takes_clients());
+        let Some(known) = self.table.nodes.get_mut(&node) else {
+            return Outcome::Refused(Refusal::UnknownNode);
+        };
+        if op.drain.is_some() && known.drain.is_none() && !somebody_is_left {
+            return Outcome::Refused(Refusal::NoOtherNode);
+        }
+        let begun_ms = known.drain.map(|drain| drain.since_ms);
+        known.drain = op.drain.map(|drain| Drain {
+            clients_per_second: drain.clients_per_second,
+            since_ms: begun_ms.unwrap_or(drain.since_ms),
+        });
+        Outcome::DrainSet
     }
 
     /// The connections of a life that is over are over, too.

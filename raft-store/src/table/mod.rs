@@ -57,6 +57,26 @@ pub struct NodeEntry {
     pub since_ms: u64,
     /// Sequence number of its last command that was looked at.
     pub last_seq: u64,
+    /// Set while an operator has its clients sent away, over all its lives.
+    pub drain: Option<Drain>,
+    /// Server Reference that leads MQTT clients to it (MQTT 5 §4.13); empty: it has none.
+    pub server_reference: Arc<str>,
+}
+
+/// An operator's order to send the clients of a node away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How many at most; 0: they stay, and only new ones are sent elsewhere.
+    pub clients_per_second: u32,
+    /// When it was ordered, Unix milliseconds.
+    pub since_ms: u64,
+}
+
+impl NodeEntry {
+    /// Whether clients may be sent to it.
+    pub fn takes_clients(&self) -> bool {
+        self.is_up && self.drain.is_none()
+    }
 }
 
 /// The replicated table.

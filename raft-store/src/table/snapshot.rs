@@ -15,7 +15,7 @@ use prost::Message as _;
 use raftmq_proto::v1::{self, Message, TableHead, TableNode, TableSession, TableSubscriptions};
 use rustc_hash::FxHashMap;
 
-use super::{NodeEntry, NodeId, Session, Subscription, Table};
+use super::{Drain, NodeEntry, NodeId, Session, Subscription, Table};
 
 const MAGIC: &[u8; 8] = b"RAFTMQTB";
 const FORMAT_VERSION: u32 = 1;
@@ -136,6 +136,11 @@ impl Table {
             version: node.version.into(),
             since_ms: node.since_ms,
             last_seq: node.last_seq,
+            drain: node.drain.map(|drain| Drain {
+                clients_per_second: drain.clients_per_second,
+                since_ms: drain.since_ms,
+            }),
+            server_reference: node.server_reference.into(),
         };
         self.nodes.insert(NodeId(node.node_id), entry);
     }
@@ -308,6 +313,11 @@ fn stored_node((id, entry): &(NodeId, NodeEntry)) -> TableNode {
         version: entry.version.to_string(),
         since_ms: entry.since_ms,
         last_seq: entry.last_seq,
+        drain: entry.drain.map(|drain| v1::Drain {
+            clients_per_second: drain.clients_per_second,
+            since_ms: drain.since_ms,
+        }),
+        server_reference: entry.server_reference.to_string(),
     }
 }
 

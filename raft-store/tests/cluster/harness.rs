@@ -234,6 +234,7 @@ impl Cluster {
             node_name: format!("n{id}"),
             version: "test".into(),
             rpc_address: self.ports[&id].clone(),
+            server_reference: String::new(),
             data_dir: self.data_dir(id),
             peers: self
                 .ports
