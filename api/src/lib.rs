@@ -25,7 +25,8 @@ pub use api::{Api, ApiConfig, ApiParts, Phase};
 pub use http::server::serve;
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
-    KnownNode, KnownRetained, KnownSession, KnownSubscription, PIECE_RETAINED, PIECE_ROWS,
-    PIECE_SESSIONS, ReplicatedView, ReplicationError, RetainedPiece, Subscribing,
-    SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
+    DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession,
+    KnownSubscription, PIECE_RETAINED, PIECE_ROWS, PIECE_SESSIONS, ReplicatedView,
+    ReplicationError, RetainedPiece, Subscribing, SubscriptionPiece, SubscriptionPlace,
+    SubscriptionScope,
 };

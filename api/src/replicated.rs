@@ -62,6 +62,13 @@ pub trait ReplicatedView: Send + Sync + 'static {
     fn retained(&self, topic: &str) -> Option<KnownRetained>;
     /// Deletes the retained message of a topic. Done when it is committed and applied here.
     fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Orders that a node's clients are sent away; `None`: it takes clients again. Done when every node
+    /// that is up knows it.
+    fn set_drain(
+        &self,
+        node_id: u64,
+        order: Option<DrainOrder>,
+    ) -> BoxFuture<'_, Result<(), DrainRefusal>>;
     /// Done when everything that was acknowledged before the call is applied here.
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Writes a log entry at which every node hashes its table ([`crate::Node::table_hash`]); its index,
@@ -84,6 +91,40 @@ pub struct KnownNode {
     pub id: u64,
     /// Its rpc address, "host:port".
     pub rpc_address: String,
+    /// Whether its life goes on.
+    pub is_up: bool,
+    /// Set while an operator has its clients sent away.
+    pub drain: Option<KnownDrain>,
+}
+
+/// A drain in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownDrain {
+    /// Clients sent away per second at most; 0: they stay.
+    pub clients_per_second: u32,
+    /// When it was ordered, Unix milliseconds.
+    pub since_ms: u64,
+}
+
+/// What an operator orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainOrder {
+    /// Clients sent away per second at most; 0: they stay, and only new ones go elsewhere.
+    pub clients_per_second: u32,
+}
+
+/// Why a drain was not ordered, or not taken back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DrainRefusal {
+    /// The table knows no such node.
+    #[error("there is no such node")]
+    UnknownNode,
+    /// Nobody would take the clients.
+    #[error("no other node is up and takes clients")]
+    NoOtherNode,
+    /// The table could not be changed; whether it was is unknown.
+    #[error("{0}")]
+    NotReplicated(String),
 }
 
 /// A session in the table.

@@ -4,6 +4,7 @@
 use crate::{
     admission::Admission,
     counting::Counters,
+    drain::Draining,
     events::EventSink,
     gauges::Gauges,
     link::Link,
@@ -52,6 +53,8 @@ pub struct Engine {
     pub gauges: Gauges,
     /// How many connections there may be.
     pub admission: Admission,
+    /// Whether an operator wants this node's clients on other nodes.
+    pub draining: Draining,
     /// Set when the node begins to stop: nothing new is accepted.
     pub stopping: watch::Receiver<bool>,
     /// Set when everything has been sent: the shards end.

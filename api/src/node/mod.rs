@@ -19,8 +19,8 @@ pub use raftmq_proto::v1::{
     NodeReply, PublishProperties, UserProperty, VitalsReply, WillRow,
 };
 pub use raftmq_proto::v1::{
-    ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState, InspectReply, LinkState,
-    LiveSubscriber, MemberState, TakeoverCount,
+    DrainProgress, DrainReply, ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState,
+    InspectReply, LinkState, LiveSubscriber, MemberState, TakeoverCount,
 };
 
 pub(crate) use page::merge;
@@ -110,6 +110,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// The node as a member of its cluster.
     fn inspect(&self) -> Answer<'_, InspectReply>;
+
+    /// This node's clients and sessions, and how far it is with sending them away.
+    fn drain(&self) -> Answer<'_, DrainReply>;
 
     /// The hash of this node's table at the checkpoint with this log index. Waits until the node has
     /// applied it.

@@ -8,6 +8,7 @@ use axum::routing::{MethodFilter, on};
 use crate::api::Api;
 use crate::http::error::ApiError;
 use crate::http::reply;
+use crate::replicated::KnownNode;
 
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
@@ -24,9 +25,14 @@ async fn live() -> Response {
 /// New clients are welcome: the listeners are up, nobody told the node to drain, it holds its lease
 /// has caught up, and answers the other nodes' questions.
 async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
+    let own = |node: &KnownNode| node.id == api.own_id() && node.drain.is_some();
+    let code = match api.replicated().nodes().iter().any(own) {
+        true => "draining",
+        false => "not_ready",
+    };
     let ready = api.phase().admits(|| api.replicated().readiness());
     ready
         .and_then(|()| api.knows_its_cluster())
         .map(|()| reply::text("ok"))
-        .map_err(|why| ApiError::unavailable("not_ready", why))
+        .map_err(|why| ApiError::unavailable(code, why))
 }

@@ -4,6 +4,7 @@ mod brokers;
 mod client_json;
 mod clients;
 mod cluster;
+mod drain;
 mod explain;
 mod exposition;
 mod features;
@@ -32,7 +33,7 @@ use crate::router::Endpoints;
 
 /// All endpoints below `/api/v1`, in the order in which they are listed.
 pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
-    let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
+    let endpoints = drain::endpoints(nodes::endpoints(brokers::endpoints(endpoints)));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
     let endpoints = explain::endpoints(cluster::endpoints(endpoints));

@@ -7,6 +7,7 @@ mod bad_input;
 mod clients;
 mod cluster;
 mod dashboard;
+mod drain;
 mod explain;
 mod exposition;
 mod health;

@@ -171,6 +171,8 @@ settings! {
         proxy_trusted: Vec<IpNet> = private_networks();
         /// Bytes that wait for one connection whose client reads slowly. Beyond it QoS 0 messages for that client are dropped and QoS 1 and 2 wait in its queue. At least `max_packet_size`.
         out_buffer: ByteCount = ByteCount(MIB as usize), 16 * KIB => GIB;
+        /// How MQTT clients find this node, as `host:port`. A node that is draining names the other nodes' to its MQTT 5 clients (Server Reference); without it they are only told to go.
+        server_reference: Option<String> = None, 1 => 1_024;
         /// Whether a client without a user name is let in.
         allow_anonymous: bool = true;
     }

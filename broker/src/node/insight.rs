@@ -1,12 +1,12 @@
 //! This node as a member of its cluster: what `/cluster` and `/cluster/doctor` show of it.
 
-use super::local::LocalNode;
+use super::{drain, local::LocalNode, vitals};
 use crate::{config::Config, engine::Engine, link::LinkStatus};
 use raftmq_api::{
     machine,
     node::{FlushState, InspectReply, LinkState, MemberState, TakeoverCount},
 };
-use raftmq_store::{MemberStatus, Readiness, Role};
+use raftmq_store::{MemberStatus, Role};
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Identifiers told of; more than the doctor names.
@@ -62,6 +62,7 @@ impl LocalNode {
             http_address: posture.http_address.clone(),
             http_has_token: posture.http_has_token,
             heartbeat_ms: millis(posture.heartbeat),
+            drain: drain::progress(engine, drain::clients(engine).await),
         }
     }
 }
@@ -81,10 +82,7 @@ fn not_ready(engine: &Engine) -> String {
     if *engine.stopping.borrow() {
         return "this node is shutting down".to_owned();
     }
-    match engine.store.readiness() {
-        Readiness::Ready => String::new(),
-        Readiness::NotReady(reason) => reason,
-    }
+    vitals::readiness(engine).err().unwrap_or_default()
 }
 
 pub(super) fn link_states(engine: &Engine) -> Vec<LinkState> {

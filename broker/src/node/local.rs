@@ -1,7 +1,7 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
 use super::insight::Posture;
-use super::{replicated::row, sampling::Sampler, vitals};
+use super::{drain, replicated::row, sampling::Sampler, vitals};
 use crate::{
     admin,
     config::Config,
@@ -11,7 +11,7 @@ use crate::{
 };
 use futures::{future::join_all, stream};
 use parking_lot::Mutex;
-use raftmq_api::node::{ExplainQuestion, ExplainReply, InspectReply};
+use raftmq_api::node::{DrainReply, ExplainQuestion, ExplainReply, InspectReply};
 use raftmq_api::{
     Node, NodeError, Phase,
     counters::{History, Metric, Metrics, Sample, Stats},
@@ -302,6 +302,10 @@ impl Node for LocalNode {
 
     fn inspect(&self) -> Answer<'_, InspectReply> {
         Box::pin(async { Ok(self.inspection().await) })
+    }
+
+    fn drain(&self) -> Answer<'_, DrainReply> {
+        Box::pin(async { Ok(drain::reply(&self.engine).await) })
     }
 
     fn table_hash(&self, index: u64) -> Answer<'_, u64> {

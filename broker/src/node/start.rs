@@ -8,6 +8,7 @@ use crate::{
     admission::Admission,
     config::Config,
     counting::Counters,
+    drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
     link::{self, Link, LinkService},
@@ -125,6 +126,7 @@ impl Node {
             node_id: config.node.id,
             settings: Settings::new(config),
             lease: store.lease(),
+            draining: Draining::new(&store),
             store,
             links,
             counters,
@@ -267,6 +269,7 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
         node_name: config.node_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rpc_address,
+        server_reference: config.mqtt.server_reference.clone().unwrap_or_default(),
         data_dir: config.node.data_dir.clone(),
         peers: cluster
             .peers
@@ -358,6 +361,7 @@ fn servers(
         }
     })];
     servers.push(tokio::spawn(sampler.run()));
+    servers.push(tokio::spawn(drain::run(engine.clone())));
     servers.push(tokio::spawn(tell_leader(engine.clone())));
     servers.push(tokio::spawn(history::sample(node, engine.ended.clone())));
     servers.push(tokio::spawn(learn_cluster_id(

@@ -8,6 +8,9 @@ use raftmq_api::{
 use raftmq_store::Readiness;
 use std::time::Duration;
 
+/// Why a node that could serve takes no clients.
+const DRAINING: &str = "draining: an operator wants this node's clients on other nodes";
+
 /// Whether this node serves, and what an operator watches.
 pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsReply {
     let status = engine.store.status();
@@ -32,6 +35,7 @@ pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsR
 /// Whether the replicated state allows this node to serve, else why not.
 pub(super) fn readiness(engine: &Engine) -> Result<(), String> {
     match engine.store.readiness() {
+        Readiness::Ready if engine.draining.order().is_some() => Err(DRAINING.to_owned()),
         Readiness::Ready => Ok(()),
         Readiness::NotReady(reason) => Err(reason),
     }

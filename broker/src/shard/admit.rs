@@ -96,7 +96,15 @@ pub(super) async fn admit(
         Err(refusal) => {
             tracing::debug!(%peer, client_id = request.client_id, why = refusal.why, "CONNECT refused");
             let counters = shard.borrow().counters.clone();
-            send_refusal(&stream, request.version, refusal.reason, &counters).await;
+            let connack = ConnAck {
+                reason_code: refusal.reason,
+                properties: ConnAckProperties {
+                    server_reference: refusal.server_reference.as_deref(),
+                    ..ConnAckProperties::default()
+                },
+                ..ConnAck::default()
+            };
+            send_refusal(&stream, request.version, &connack, &counters).await;
             drop(handshaking);
             super::depart::linger(&stream).await;
             return;

@@ -16,13 +16,14 @@
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
-//! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
+//! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
 //! | [`telling`] | what listeners to the node's events are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
 mod admit;
 mod auto_subscribe;
+mod away;
 mod connection;
 mod deferred;
 mod deliver;
@@ -62,6 +63,7 @@ use std::{
 };
 
 pub use accept::{listen, listen_alone};
+pub use away::DrainLoad;
 pub use deferred::PublishOutcome;
 pub use explain::Reception;
 pub use inspect::{LiveSession, Load, SubscribeRefusal};

@@ -22,7 +22,9 @@ impl Store {
         if !self.leads() {
             return true;
         }
-        let Some(successor) = self.successor().filter(|(_, member)| self.takes_clients(member))
+        let Some(successor) = self
+            .successor()
+            .filter(|(_, member)| self.takes_clients(member))
         else {
             return false;
         };

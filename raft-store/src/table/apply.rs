@@ -6,8 +6,8 @@ use raftmq_mqtt::topic;
 use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::{
-    Applied, Countable, Drain, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
-    Session, Subscription, Table, TableEvent,
+    Applied, Countable, Drain, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous,
+    Refusal, Session, Subscription, Table, TableEvent,
 };
 
 /// What one entry does, collected.
