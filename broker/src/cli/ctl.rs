@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{Environment, Refusal};
-use crate::ctl::{Command, Extent, Format, Frames, Parameters, Plan, Publication, Watch};
+use crate::ctl::{
+    Command, DrainWish, Extent, Format, Frames, Parameters, Plan, Publication, Watch,
+};
 use raftmq_api::client::Client;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:6060";
@@ -66,6 +68,13 @@ enum CtlCommand {
         /// As if published with this QoS
         #[arg(long, value_name = "QOS", value_parser = clap::value_parser!(u8).range(0..=2))]
         qos: Option<u8>,
+    },
+    /// Send a node's clients to the other nodes; shows what that means first
+    Drain(DrainArgs),
+    /// Let a draining node take clients again
+    Undrain {
+        /// The node's id
+        node: u64,
     },
     /// Publish a message
     Publish(PublishArgs),
@@ -136,6 +145,21 @@ struct SubsArgs {
     share: Option<String>,
     #[command(flatten)]
     list: ListArgs,
+}
+
+#[derive(Args)]
+struct DrainArgs {
+    /// The node's id
+    node: u64,
+    /// Clients sent away per second, 0 lets them stay [default: 100]
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    clients_per_second: Option<u32>,
+    /// Only tell what it would mean
+    #[arg(long)]
+    dry_run: bool,
+    /// Only tell how far it is
+    #[arg(long, conflicts_with_all = ["dry_run", "clients_per_second"])]
+    status: bool,
 }
 
 #[derive(Args)]
@@ -222,6 +246,8 @@ impl CtlCommand {
                 ("from_node", text(from_node)),
                 ("qos", text(qos)),
             ])),
+            Self::Drain(args) => args.command(),
+            Self::Undrain { node } => Command::Undrain { node },
             Self::Publish(args) => args.command(),
             Self::Tail(args) => args.command(),
             Self::Top { once, interval } => Command::Top(Watch {
@@ -270,6 +296,20 @@ impl SubsArgs {
             ("_limit", text(self.list.limit)),
         ]);
         Command::Subscriptions(parameters, extent)
+    }
+}
+
+impl DrainArgs {
+    fn command(self) -> Command {
+        Command::Drain {
+            node: self.node,
+            parameters: given([("clients_per_second", text(self.clients_per_second))]),
+            wish: match (self.status, self.dry_run) {
+                (true, _) => DrainWish::Progress,
+                (false, true) => DrainWish::Forecast,
+                (false, false) => DrainWish::Order,
+            },
+        }
     }
 }
 
@@ -384,6 +424,26 @@ mod tests {
                 ("node", "2".to_owned())
             ])
         );
+    }
+
+    #[test]
+    fn a_drain_is_ordered_or_only_looked_at() {
+        let drain = |parameters, wish| Command::Drain {
+            node: 2,
+            parameters,
+            wish,
+        };
+        let pace = vec![("clients_per_second", "5".to_owned())];
+        assert_eq!(command("drain 2"), drain(vec![], DrainWish::Order));
+        assert_eq!(
+            command("drain 2 --dry-run --clients-per-second 5"),
+            drain(pace, DrainWish::Forecast)
+        );
+        assert_eq!(
+            command("drain 2 --status"),
+            drain(vec![], DrainWish::Progress)
+        );
+        assert_eq!(command("undrain 2"), Command::Undrain { node: 2 });
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod answer;
 mod clients;
 mod cluster;
 mod generic;
+mod members;
 mod publish;
 mod request;
 mod routes;
@@ -86,12 +87,37 @@ pub enum Command {
     },
     /// Who would get a message, and why.
     Explain(Parameters),
+    /// Sends a node's clients to the others, or tells what that would mean, or how far it is.
+    Drain {
+        /// The node.
+        node: u64,
+        /// Pace, when it is given.
+        parameters: Parameters,
+        /// What is wanted.
+        wish: DrainWish,
+    },
+    /// Lets a node take clients again.
+    Undrain {
+        /// The node.
+        node: u64,
+    },
     /// Publishes a message.
     Publish(Publication),
     /// Follows events.
     Tail(Parameters),
     /// Rates of each node.
     Top(Watch),
+}
+
+/// What is wanted of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainWish {
+    /// The forecast, then the order.
+    Order,
+    /// The forecast alone.
+    Forecast,
+    /// How far it is.
+    Progress,
 }
 
 /// A message to be published.
@@ -184,6 +210,12 @@ async fn perform(server: &Server, command: Command) -> Result<(), Failure> {
             extent,
         } => routes::list(server, topic.as_deref(), limit, extent).await,
         Command::Explain(parameters) => routes::explain(server, &parameters).await,
+        Command::Drain {
+            node,
+            parameters,
+            wish,
+        } => members::drain(server, node, &parameters, wish).await,
+        Command::Undrain { node } => members::undrain(server, node).await,
         Command::Publish(publication) => publish::publish(server, publication).await,
         Command::Tail(parameters) => tail::follow(server, &parameters).await,
         Command::Top(watch) => top::watch(server, watch).await,

@@ -35,3 +35,4 @@ mod t90_refusals;
 mod t91_dev;
 mod t92_ctl;
 mod t93_dashboard;
+mod t94_drain;

@@ -2,6 +2,7 @@
 
 mod fence;
 mod formation;
+mod hand_over;
 mod harness;
 mod leases;
 mod restart;
