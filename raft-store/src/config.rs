@@ -30,6 +30,9 @@ pub struct StoreConfig {
     /// All nodes of the cluster, this one included, the same list on every node. Empty: a cluster of
     /// one node.
     pub peers: Vec<Peer>,
+    /// The node never forms a cluster: it waits until one admits it. Without effect on a node that is a
+    /// member.
+    pub joins: bool,
     /// How often and how long. The defaults suit machines in one datacentre.
     pub timing: Timing,
     /// How much.
@@ -214,6 +217,7 @@ mod tests {
                     address: (*address).into(),
                 })
                 .collect(),
+            joins: false,
             timing: Timing::default(),
             limits: Limits::default(),
         }

@@ -38,6 +38,7 @@ pub(crate) fn state_machine(dir: &Path) -> Result<StateMachine, Box<dyn Error>> 
         server_reference: String::new(),
         data_dir: dir.join("node"),
         peers: Vec::new(),
+        joins: false,
         timing: Timing::default(),
         limits: Limits::default(),
     };

@@ -250,7 +250,6 @@ mod tests {
                 log.run(
                     node,
                     Kind::NodeUp(v1::NodeUp {
-                        server_reference: String::new(),
                         node_id: node,
                         incarnation: 1,
                         ..Default::default()

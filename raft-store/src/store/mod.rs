@@ -5,6 +5,7 @@ mod insight;
 mod open;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use crate::lease::Lease;
 use crate::lease::quorum::QuorumContact;
 use crate::local::LocalNode;
 use crate::log::LogStore;
+use crate::membership::Members;
 use crate::network::MESSAGE_BYTES_MAX;
 use crate::network::service::{RaftService, ServiceParts};
 use crate::raft_types::{Member, RaftMetrics};
@@ -40,22 +42,23 @@ use crate::table::{Drain, SharedTable};
 /// in the cluster until [`Store::shutdown`] or until the last handle is gone.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    local: Arc<LocalNode>,
+pub(crate) struct Inner {
+    pub(crate) local: Arc<LocalNode>,
     data_dir: PathBuf,
     timing: Timing,
     failure: Failure,
     log: LogStore,
     followers: Arc<Followers>,
-    leader: LeaderLink,
+    pub(crate) leader: LeaderLink,
     contact: Arc<QuorumContact>,
     queue: ProposalQueue,
     read_index: ReadIndex,
     formation: watch::Receiver<Formation>,
     service: Arc<ServiceParts>,
+    pub(crate) members: Arc<Members>,
     /// Held by who hands over leadership.
     handing_over: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -153,6 +156,14 @@ impl Store {
         if self.inner.local.is_leaving() {
             return "this node is shutting down".into();
         }
+        if self.inner.local.is_removed() {
+            return "removed: this node is not part of the cluster any more. Stop it; to use it again, give it \
+                    an empty data directory and join it"
+                .into();
+        }
+        if self.inner.local.is_dismissed() {
+            return "removed: the cluster is about to go on without this node".into();
+        }
         match &*self.inner.formation.borrow() {
             Formation::Waiting(reason) | Formation::Refused(reason) => reason.clone(),
             Formation::Formed => {
@@ -192,7 +203,9 @@ impl Store {
             .nodes()
             .map(|(id, member)| self.member_status(*id, member, &metrics))
             .collect();
-        members.sort_unstable_by_key(|member| member.node_id);
+        // While a directory is replaced there are two of one node; the one that votes is shown.
+        members.sort_unstable_by_key(|member| (member.node_id, !member.is_voter));
+        members.dedup_by_key(|member| member.node_id);
         ClusterStatus {
             cluster_id: inner.local.cluster_id().map(str::to_owned),
             leader,
@@ -205,6 +218,23 @@ impl Store {
             log_bytes: inner.log.bytes(),
             members,
         }
+    }
+
+    /// The members and where this node reaches them, by node id: the membership of Raft's log, whatever
+    /// the own list of peers says. Empty before the node is part of a cluster.
+    pub fn members(&self) -> BTreeMap<u64, String> {
+        let leader = &self.inner.leader;
+        let metrics = leader.raft.server_metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let mut members: Vec<_> = membership.nodes().collect();
+        // The latest directory of a node that is being replaced is no voter yet.
+        members.sort_unstable_by_key(|(id, _)| !membership.voter_ids().any(|voter| voter == **id));
+        let reached = members.into_iter().map(|(_, member)| {
+            let address = leader.pool.address_of(member).to_owned();
+            (member.node_id, address)
+        });
+        reached.collect()
     }
 
     fn member_status(&self, raft_id: u64, member: &Member, metrics: &RaftMetrics) -> MemberStatus {
@@ -222,7 +252,7 @@ impl Store {
         MemberStatus {
             node_id: member.node_id,
             name: member.name.clone(),
-            address: member.address.clone(),
+            address: self.inner.leader.pool.address_of(member).to_owned(),
             is_voter: metrics
                 .membership_config
                 .membership()

@@ -34,6 +34,7 @@ use crate::life::LifeCycle;
 use crate::lives::LivesView;
 use crate::local::LocalNode;
 use crate::log::LogStore;
+use crate::membership::Members;
 use crate::network::admission::Admission;
 use crate::network::pool::PeerPool;
 use crate::network::raft_client::Network;
@@ -214,9 +215,11 @@ impl Parts {
         let read_index = ReadIndex::start(self.leader.clone());
         let leases = self.leader_leases(&queue, &leader_seen);
         let (formation, formed) = watch::channel(Formation::Waiting("starting".into()));
-        let service = self.service(&leases, &leader_seen, &read_index);
+        let members = self.members(&queue);
+        let service = self.service(&leases, &leader_seen, &read_index, &members);
         let mut tasks = vec![
             tokio::spawn(Arc::clone(&leases).run()),
+            tokio::spawn(Arc::clone(&members).run()),
             tokio::spawn(self.sender(receiver).run()),
             tokio::spawn(self.campaigning(&leases).run()),
             tokio::spawn(self.renewal(leases).run()),
@@ -246,6 +249,7 @@ impl Parts {
             read_index,
             formation: formed,
             service,
+            members,
             handing_over: tokio::sync::Mutex::default(),
             tasks: Mutex::new(tasks),
         };
@@ -276,10 +280,11 @@ impl Parts {
         leases: &Arc<LeaderLeases>,
         leader_seen: &LeaderSeen,
         read_index: &ReadIndex,
+        members: &Arc<Members>,
     ) -> Arc<ServiceParts> {
         Arc::new(ServiceParts {
             local: Arc::clone(&self.local),
-            admission: Admission::new(Arc::clone(&self.local)),
+            admission: Admission::new(Arc::clone(&self.local), Arc::clone(&self.followers.table)),
             raft: self.leader.raft.clone(),
             log: self.log.clone(),
             merger: self.leader.merger.clone(),
@@ -289,6 +294,19 @@ impl Parts {
             read_index: read_index.clone(),
             snapshot_dir: snapshot_dir(&self.config),
             failure: self.failure.clone(),
+            lease: self.followers.lease.clone(),
+            members: Arc::clone(members),
+        })
+    }
+
+    fn members(&self, queue: &ProposalQueue) -> Arc<Members> {
+        Arc::new(Members {
+            local: Arc::clone(&self.local),
+            leader: self.leader.clone(),
+            table: Arc::clone(&self.followers.table),
+            lives: self.followers.lives.clone(),
+            queue: queue.clone(),
+            changing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -322,6 +340,7 @@ impl Parts {
             raft: self.leader.raft.clone(),
             pool: Arc::clone(&self.leader.pool),
             peers: self.config.peers.clone(),
+            joins: self.config.joins,
             state,
         }
     }

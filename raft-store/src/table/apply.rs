@@ -103,6 +103,7 @@ impl Run<'_> {
             Some(Kind::NodeUp(op)) => self.node_up(op),
             Some(Kind::NodeDown(op)) => self.node_down(op),
             Some(Kind::SetDrain(op)) => self.set_drain(op),
+            Some(Kind::ForgetNode(op)) => self.forget_node(op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
             Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
                 index: epoch.index(),
@@ -452,6 +453,9 @@ impl Run<'_> {
 
     fn node_up(&mut self, op: &v1::NodeUp) -> Outcome {
         let node = NodeId(op.node_id);
+        if self.table.removed.contains(&op.raft_id) {
+            return Outcome::Refused(Refusal::StaleIncarnation);
+        }
         if let Some(known) = self.table.nodes.get_mut(&node) {
             if op.incarnation <= known.incarnation {
                 return Outcome::Refused(Refusal::StaleIncarnation);
@@ -461,8 +465,10 @@ impl Run<'_> {
             return Outcome::Refused(Refusal::StaleIncarnation);
         }
         self.end_life(node, op.now_ms, "its node was started anew");
+        self.replace_directory(node, op.raft_id);
         let known = self.table.nodes.get(&node);
         let entry = NodeEntry {
+            raft_id: op.raft_id,
             drain: known.and_then(|known| known.drain),
             server_reference: op.server_reference.as_str().into(),
             incarnation: op.incarnation,
@@ -496,6 +502,31 @@ impl Run<'_> {
         self.applied.changed.everything = true;
         self.applied.events.push(TableEvent::NodeDown { node });
         Outcome::NodeDown
+    }
+
+    /// A node whose data directory is another one than before: the earlier one must not come back.
+    fn replace_directory(&mut self, node: NodeId, raft_id: u64) {
+        let known = self.table.nodes.get(&node).map_or(0, |node| node.raft_id);
+        if known != 0 && known != raft_id {
+            self.table.removed.insert(known);
+        }
+    }
+
+    fn forget_node(&mut self, op: &v1::ForgetNode) -> Outcome {
+        let node = NodeId(op.node_id);
+        match self.table.nodes.get(&node) {
+            None => return Outcome::Refused(Refusal::UnknownNode),
+            Some(known) if known.is_up || known.incarnation != op.incarnation => {
+                return Outcome::Refused(Refusal::StaleIncarnation);
+            }
+            Some(known) if known.raft_id != 0 => {
+                self.table.removed.insert(known.raft_id);
+            }
+            Some(_) => {}
+        }
+        self.table.nodes.remove(&node);
+        self.applied.changed.everything = true;
+        Outcome::NodeForgotten
     }
 
     /// A drain that goes on keeps its beginning; only its pace changes.

@@ -53,7 +53,6 @@ mod tests {
 
     fn table(kinds: Vec<Kind>) -> Table {
         let up = Kind::NodeUp(NodeUp {
-            server_reference: String::new(),
             node_id: 1,
             incarnation: 1,
             ..Default::default()

@@ -58,6 +58,8 @@ pub enum Outcome {
     NodeDown,
     /// The node's clients are sent away, or are welcome again.
     DrainSet,
+    /// The node is not part of the cluster any more.
+    NodeForgotten,
     /// Time has passed.
     Ticked,
     /// The tables are compared as they are after this entry.

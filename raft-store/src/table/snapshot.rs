@@ -38,6 +38,7 @@ mod kind {
 pub struct Frozen {
     applied_index: u64,
     nodes: Vec<(NodeId, NodeEntry)>,
+    removed: Vec<u64>,
     sessions: Vec<Arc<FxHashMap<Arc<str>, Arc<Session>>>>,
     retained: Vec<Arc<FxHashMap<Arc<str>, Arc<Message>>>>,
 }
@@ -72,6 +73,7 @@ impl Table {
                 .iter()
                 .map(|(id, entry)| (*id, entry.clone()))
                 .collect(),
+            removed: self.removed.iter().copied().collect(),
             sessions: self.sessions.shards(),
             retained: self.retained.shards(),
         }
@@ -106,7 +108,9 @@ impl Table {
         let damaged = |error: prost::DecodeError| RestoreError::Record(error.to_string());
         match kind {
             kind::HEAD => {
-                self.applied_index = TableHead::decode(record).map_err(damaged)?.applied_index
+                let head = TableHead::decode(record).map_err(damaged)?;
+                self.applied_index = head.applied_index;
+                self.removed = head.removed_raft_ids.into_iter().collect();
             }
             kind::NODES => self.restore_node(TableNode::decode(record).map_err(damaged)?),
             kind::SESSIONS => self
@@ -141,6 +145,7 @@ impl Table {
                 since_ms: drain.since_ms,
             }),
             server_reference: node.server_reference.into(),
+            raft_id: node.raft_id,
         };
         self.nodes.insert(NodeId(node.node_id), entry);
     }
@@ -185,11 +190,16 @@ impl Frozen {
         self.applied_index
     }
 
+    fn head(&self) -> TableHead {
+        TableHead {
+            applied_index: self.applied_index,
+            removed_raft_ids: self.removed.clone(),
+        }
+    }
+
     /// Shows every record, section by section and in no particular order within one.
     pub(super) fn for_each_record(&self, mut visit: impl FnMut(u8, &[u8])) {
-        let head = TableHead {
-            applied_index: self.applied_index,
-        };
+        let head = self.head();
         visit(kind::HEAD, &head.encode_to_vec());
         for node in &self.nodes {
             visit(kind::NODES, &stored_node(node).encode_to_vec());
@@ -212,9 +222,7 @@ impl Frozen {
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT_VERSION.to_le_bytes())?;
-        let head = TableHead {
-            applied_index: self.applied_index,
-        };
+        let head = self.head();
         section(out, kind::HEAD, [head].into_iter())?;
         section(out, kind::NODES, self.nodes.iter().map(stored_node))?;
         section(
@@ -318,6 +326,7 @@ fn stored_node((id, entry): &(NodeId, NodeEntry)) -> TableNode {
             since_ms: drain.since_ms,
         }),
         server_reference: entry.server_reference.to_string(),
+        raft_id: entry.raft_id,
     }
 }
 

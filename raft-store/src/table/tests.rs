@@ -58,7 +58,6 @@ impl World {
 
     fn up(&mut self, node: u64, incarnation: u64) -> Outcome {
         let up = v1::NodeUp {
-            server_reference: String::new(),
             node_id: node,
             incarnation,
             now_ms: self.now_ms,
@@ -283,7 +282,6 @@ fn a_life_that_is_not_up_is_refused_and_an_older_life_does_not_come_back() {
     assert_eq!(world.up(2, 2), Outcome::NodeUp);
     world.seq.insert(2, 0);
     let old = v1::NodeUp {
-        server_reference: String::new(),
         node_id: 2,
         incarnation: 1,
         ..Default::default()

@@ -1,6 +1,6 @@
 //! Nodes, the links between them, and what tests ask for again and again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::future::Future;
 use std::net::Ipv4Addr;
@@ -172,6 +172,8 @@ pub struct Cluster {
     links: BTreeMap<(u64, u64), Link>,
     nodes: BTreeMap<u64, Running>,
     limits: Limits,
+    /// Nodes that never form a cluster.
+    pub joining: BTreeSet<u64>,
 }
 
 impl Cluster {
@@ -203,6 +205,7 @@ impl Cluster {
             links,
             nodes: BTreeMap::new(),
             limits,
+            joining: BTreeSet::new(),
         })
     }
 
@@ -244,6 +247,7 @@ impl Cluster {
                     address: address(*to),
                 })
                 .collect(),
+            joins: self.joining.contains(&id),
             timing: Timing::default(),
             limits: self.limits.clone(),
         }

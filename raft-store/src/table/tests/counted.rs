@@ -58,7 +58,6 @@ fn what_ends_with_a_life_that_nobody_declared_over_is_counted_by_another_node() 
     let mut world = World::with_nodes(&[1, 2]);
     world.claim(1, "c", true, 0);
     let up = v1::NodeUp {
-        server_reference: String::new(),
         node_id: 1,
         incarnation: 2,
         ..Default::default()
