@@ -3,10 +3,12 @@
 //! Lists are read in pieces ([`PIECE_SESSIONS`], [`PIECE_ROWS`]) and the task yields between them: a list of a
 //! million subscriptions must hold up neither the table's writer nor the runtime.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use raftmq_store::{MembershipChange, MembershipError, Mode};
 
 use crate::node::{ClientRow, PublishProperties};
 
@@ -69,6 +71,22 @@ pub trait ReplicatedView: Send + Sync + 'static {
         node_id: u64,
         order: Option<DrainOrder>,
     ) -> BoxFuture<'_, Result<(), DrainRefusal>>;
+    /// The members by Raft's log, by id, and where this node reaches them; empty before this node is
+    /// part of a cluster.
+    fn members(&self) -> BTreeMap<u64, String>;
+    /// Lets a node into the cluster, or tells what that would mean.
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>>;
+    /// Takes a node out of the cluster, or tells what that would mean.
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>>;
     /// Done when everything that was acknowledged before the call is applied here.
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Writes a log entry at which every node hashes its table ([`crate::Node::table_hash`]); its index,

@@ -11,6 +11,7 @@ mod features;
 pub(crate) mod health;
 mod health_check;
 mod history;
+mod membership;
 mod metrics;
 mod mqtt;
 mod nodes;
@@ -36,7 +37,8 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
     let endpoints = drain::endpoints(nodes::endpoints(brokers::endpoints(endpoints)));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
-    let endpoints = explain::endpoints(cluster::endpoints(endpoints));
+    let endpoints = membership::endpoints(cluster::endpoints(endpoints));
+    let endpoints = explain::endpoints(endpoints);
     let endpoints = metrics::endpoints(stats::endpoints(endpoints));
     let endpoints = offlines::endpoints(retains::endpoints(endpoints));
     let endpoints = features::endpoints(health_check::endpoints(endpoints));

@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod limits;
 mod live;
+mod membership;
 mod mqtt;
 mod offlines;
 mod peers;

@@ -15,6 +15,7 @@ use raftmq_api::{
     ReplicatedView, ReplicationError, RetainedPiece, Subscribing, SubscriptionPiece,
     SubscriptionPlace, SubscriptionScope, query_server, serve,
 };
+use raftmq_store::{MembershipChange, MembershipError, Mode};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::BroadcastStream;
@@ -30,7 +31,6 @@ pub const CONNECTED_AT_MS: u64 = 1_659_176_048_000;
 pub type Subscription = (String, Option<String>, u8, u32);
 
 /// Replicated state in memory.
-#[derive(Default)]
 pub struct View {
     pub nodes: Vec<KnownNode>,
     pub sessions: Mutex<BTreeMap<String, KnownSession>>,
@@ -44,6 +44,30 @@ pub struct View {
     /// Orders given through the API.
     pub drains: Mutex<BTreeMap<u64, Option<DrainOrder>>>,
     pub drain_refusal: Option<DrainRefusal>,
+    pub members: BTreeMap<u64, String>,
+    /// The answer to every change of the membership.
+    pub membership: Result<MembershipChange, MembershipError>,
+    /// Changes of the membership that were asked for.
+    pub asked: Mutex<Vec<String>>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            sessions: Mutex::default(),
+            subscriptions: BTreeMap::new(),
+            retained: Mutex::default(),
+            returning: Vec::new(),
+            no_leader: false,
+            not_ready: None,
+            drains: Mutex::default(),
+            drain_refusal: None,
+            members: BTreeMap::new(),
+            membership: Ok(MembershipChange::default()),
+            asked: Mutex::default(),
+        }
+    }
 }
 
 impl ReplicatedView for View {
@@ -167,6 +191,34 @@ impl ReplicatedView for View {
             }
         };
         Box::pin(async move { set })
+    }
+    fn members(&self) -> BTreeMap<u64, String> {
+        self.members.clone()
+    }
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{mode:?} admit {node_id} at {address}"));
+        let answer = self.membership.clone();
+        Box::pin(async move { answer })
+    }
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{mode:?} remove {node_id}"));
+        let answer = self.membership.clone();
+        Box::pin(async move { answer })
     }
     fn retained_after(&self, filter: &str, after: Option<&str>, _: usize) -> RetainedPiece {
         // Pieces of one: whoever reads must read on, also when a piece holds nothing.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{Environment, Refusal};
 use crate::ctl::{
-    Command, DrainWish, Extent, Format, Frames, Parameters, Plan, Publication, Watch,
+    Command, DrainWish, Extent, Format, Frames, MemberWish, Parameters, Plan, Publication, Watch,
 };
 use raftmq_api::client::Client;
 
@@ -75,6 +75,25 @@ enum CtlCommand {
     Undrain {
         /// The node's id
         node: u64,
+    },
+    /// Let a running node into the cluster; shows what that means first
+    Join {
+        /// The node's id
+        node: u64,
+        /// Where the other nodes reach its RPC port
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        /// Only tell what it would mean
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take a node out of the cluster, for good; shows what that means first
+    Remove {
+        /// The node's id
+        node: u64,
+        /// Only tell what it would mean
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Publish a message
     Publish(PublishArgs),
@@ -248,6 +267,19 @@ impl CtlCommand {
             ])),
             Self::Drain(args) => args.command(),
             Self::Undrain { node } => Command::Undrain { node },
+            Self::Join {
+                node,
+                address,
+                dry_run,
+            } => Command::Join {
+                node,
+                address,
+                wish: member_wish(dry_run),
+            },
+            Self::Remove { node, dry_run } => Command::Remove {
+                node,
+                wish: member_wish(dry_run),
+            },
             Self::Publish(args) => args.command(),
             Self::Tail(args) => args.command(),
             Self::Top { once, interval } => Command::Top(Watch {
@@ -333,6 +365,13 @@ impl TailArgs {
             ("event", self.event),
             ("node", text(self.node)),
         ]))
+    }
+}
+
+fn member_wish(dry_run: bool) -> MemberWish {
+    match dry_run {
+        true => MemberWish::Forecast,
+        false => MemberWish::Change,
     }
 }
 
@@ -447,6 +486,19 @@ mod tests {
     }
 
     #[test]
+    fn members_come_and_go() {
+        let join = Command::Join {
+            node: 4,
+            address: "n4:5363".to_owned(),
+            wish: MemberWish::Change,
+        };
+        assert_eq!(command("join 4 n4:5363"), join);
+        let remove = |wish| Command::Remove { node: 4, wish };
+        assert_eq!(command("remove 4"), remove(MemberWish::Change));
+        assert_eq!(command("remove 4 --dry-run"), remove(MemberWish::Forecast));
+    }
+
+    #[test]
     fn a_message_is_described() {
         let expected = Publication {
             topic: "a/b".to_owned(),
@@ -467,6 +519,8 @@ mod tests {
             "",
             "explode",
             "kick",
+            "join 4",
+            "remove",
             "publish a hi --qos 3",
             "top --interval 0",
             "clients --limit 1 --all",

@@ -199,6 +199,8 @@ settings! {
     cluster: ClusterConfig {
         /// The static list of 1, 3 or 5 members, as `id@host:port` of their RPC ports: a list of strings (or of tables with `id` and `address`) in the file, with commas between them elsewhere. The same on every node. Empty: a single node.
         peers: Vec<Peer> = Vec::new();
+        /// Whether this node joins a cluster instead of forming one: it waits until an operator admits it (`raftmq ctl join`). `peers` then names this node and at least one member, in any number. Once it is a member, the membership in the log counts, whatever `peers` says.
+        join: bool = false;
         /// How often the leader reports to the other nodes and renews their leases.
         heartbeat: Duration = millis(100), 10 => 10 * SECOND;
         /// Shortest silence of the leader after which a node stands for election. At least 3 heartbeats.

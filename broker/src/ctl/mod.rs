@@ -101,6 +101,22 @@ pub enum Command {
         /// The node.
         node: u64,
     },
+    /// Lets a running node into the cluster.
+    Join {
+        /// The node.
+        node: u64,
+        /// "host:port" of its RPC service.
+        address: String,
+        /// What is wanted.
+        wish: MemberWish,
+    },
+    /// Takes a node out of the cluster, for good.
+    Remove {
+        /// The node.
+        node: u64,
+        /// What is wanted.
+        wish: MemberWish,
+    },
     /// Publishes a message.
     Publish(Publication),
     /// Follows events.
@@ -118,6 +134,15 @@ pub enum DrainWish {
     Forecast,
     /// How far it is.
     Progress,
+}
+
+/// What is wanted of a change of the membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberWish {
+    /// The forecast, then the change.
+    Change,
+    /// The forecast alone.
+    Forecast,
 }
 
 /// A message to be published.
@@ -216,6 +241,12 @@ async fn perform(server: &Server, command: Command) -> Result<(), Failure> {
             wish,
         } => members::drain(server, node, &parameters, wish).await,
         Command::Undrain { node } => members::undrain(server, node).await,
+        Command::Join {
+            node,
+            address,
+            wish,
+        } => members::join(server, node, &address, wish).await,
+        Command::Remove { node, wish } => members::remove(server, node, wish).await,
         Command::Publish(publication) => publish::publish(server, publication).await,
         Command::Tail(parameters) => tail::follow(server, &parameters).await,
         Command::Top(watch) => top::watch(server, watch).await,

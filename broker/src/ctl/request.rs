@@ -55,6 +55,12 @@ impl Server {
             .await
     }
 
+    /// PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        self.send("PUT", path, Some(body.to_string().into_bytes()))
+            .await
+    }
+
     async fn send(
         &self,
         method: &str,

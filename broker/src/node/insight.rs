@@ -86,8 +86,9 @@ fn not_ready(engine: &Engine) -> String {
 }
 
 pub(super) fn link_states(engine: &Engine) -> Vec<LinkState> {
-    let links = engine.links.iter();
+    let links = engine.links.at_work();
     links
+        .iter()
         .map(|link| link_state(link.peer(), link.status()))
         .collect()
 }

@@ -157,7 +157,8 @@ impl LocalNode {
     /// What the links have given up is counted by them, not by a shard.
     fn read_metrics(&self) -> Metrics {
         let mut metrics = self.engine.counters.metrics();
-        let given_up = self.engine.links.iter().map(|link| link.given_up());
+        let given_up = self.engine.links.list();
+        let given_up = given_up.iter().map(|link| link.given_up());
         metrics[Metric::MessagesDropped] += given_up.sum::<u64>();
         metrics
     }

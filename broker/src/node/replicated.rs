@@ -9,8 +9,11 @@ use raftmq_api::{
     node::{ClientRow, WillRow},
 };
 use raftmq_proto::v1;
-use raftmq_store::table::{Outcome, Session};
-use std::sync::Arc;
+use raftmq_store::{
+    MembershipChange, MembershipError, Mode,
+    table::{Outcome, Session},
+};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Reads the store of this node.
 pub(super) struct TableView {
@@ -184,6 +187,27 @@ impl ReplicatedView for TableView {
         order: Option<DrainOrder>,
     ) -> BoxFuture<'_, Result<(), DrainRefusal>> {
         Box::pin(drain::set(&self.engine, node_id, order))
+    }
+
+    fn members(&self) -> BTreeMap<u64, String> {
+        self.engine.store.members()
+    }
+
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        Box::pin(async move { self.engine.store.admit(node_id, &address, mode).await })
+    }
+
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        Box::pin(self.engine.store.remove(node_id, mode))
     }
 
     fn end_offline(

@@ -11,7 +11,10 @@ use crate::{
     drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
-    link::{self, Link, LinkService},
+    link::{
+        self, CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkService, Links,
+        STREAM_WINDOW,
+    },
     observer::TableObserver,
     plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
     settings::Settings,
@@ -21,6 +24,7 @@ use crate::{
 use raftmq_api::{Api, ApiConfig, ApiParts, Identity, PeerNode, Phase};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -30,7 +34,7 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
 };
-use tonic::transport::{Endpoint, Server, server::TcpIncoming};
+use tonic::transport::{Server, server::TcpIncoming};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,17 +76,10 @@ fn advice(error: &std::io::Error, setting: &str) -> String {
 
 /// Files that a node needs beside its connections.
 const FILES_RESERVED: u64 = 256;
-/// Time between two checks of a peer's connection, and how long its answer may take.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that do not come from clients: lives of nodes, passing time, administrators.
 const PROPOSALS_OF_THE_NODE: usize = 1024;
 /// How often it is looked who leads.
 const LEADER_POLL: Duration = Duration::from_millis(100);
-/// HTTP/2 windows between nodes, in bytes.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 impl Node {
     /// Opens ports and disk and starts all parts. Does not wait for other nodes.
@@ -279,6 +276,7 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
                 address: p.address.clone(),
             })
             .collect(),
+        joins: cluster.join,
         timing: Timing {
             heartbeat: cluster.heartbeat,
             election_min: cluster.election_min,
@@ -297,36 +295,20 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
     }
 }
 
-fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Vec<Arc<Link>>, StartError> {
+fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Arc<Links>, StartError> {
     let others = config
         .cluster
         .peers
         .iter()
         .filter(|peer| peer.id != config.node.id);
+    let mut configured = BTreeMap::new();
+    for peer in others {
+        let address = link::channel(&peer.address);
+        address.map_err(|error| StartError::Peer(format!("{peer}: {error}")))?;
+        configured.insert(peer.id, peer.address.clone());
+    }
     let window = config.cluster.link_window.get();
-    others
-        .map(|peer| {
-            let endpoint = Endpoint::from_shared(format!("http://{}", peer.address))
-                .map_err(|error| StartError::Peer(format!("{peer}: {error}")))?;
-            let channel = endpoint
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-                .keep_alive_while_idle(true)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .connect_lazy();
-            let link = Link::new(
-                peer.id,
-                peer.address.clone(),
-                window,
-                mailboxes.to_vec(),
-                channel,
-            );
-            Ok(Arc::new(link))
-        })
-        .collect()
+    Ok(Arc::new(Links::new(configured, window, mailboxes.to_vec())))
 }
 
 fn servers(
@@ -378,9 +360,8 @@ fn servers(
     )?;
     http.control.runs(api.clone());
     servers.push(tokio::spawn(http_server(api, http, engine.clone())));
-    for link in &engine.links {
-        servers.push(tokio::spawn(link::run(engine.clone(), link.clone())));
-    }
+    engine.links.run(engine);
+    servers.push(tokio::spawn(link::follow_members(engine.clone())));
     Ok(servers)
 }
 
@@ -430,8 +411,10 @@ fn api(
     phase: watch::Receiver<Phase>,
 ) -> Result<Api, StartError> {
     let timeout = config.http.peer_timeout;
-    let peers = engine.links.iter().map(|link| {
-        PeerNode::new(identity.clone(), link.peer(), link.address(), timeout)
+    let others = config.cluster.peers.iter();
+    let others = others.filter(|peer| peer.id != config.node.id);
+    let peers = others.map(|peer| {
+        PeerNode::new(identity.clone(), peer.id, &peer.address, timeout)
             .map_err(|error| StartError::Peer(error.to_string()))
     });
     let parts = ApiParts {

@@ -14,7 +14,8 @@ const DRAINING: &str = "draining: an operator wants this node's clients on other
 /// Whether this node serves, and what an operator watches.
 pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsReply {
     let status = engine.store.status();
-    let links = engine.links.iter().map(|link| LinkVitals {
+    let links = engine.links.at_work();
+    let links = links.iter().map(|link| LinkVitals {
         peer_id: link.peer(),
         held_bytes: link.held_bytes() as u64,
         window_bytes: link.window_bytes() as u64,

@@ -47,8 +47,8 @@ mod telling;
 mod transfer;
 
 use crate::{
-    counting::ShardCounters, engine::Engine, events::DropTally, plugin::ExtensionsView,
-    router::TopicCache,
+    counting::ShardCounters, engine::Engine, events::DropTally, link::LinkList,
+    plugin::ExtensionsView, router::TopicCache,
 };
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
@@ -111,6 +111,8 @@ pub struct Shard {
     /// States of sessions that moved to another node, until that node asks for them.
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
     deferred: deferred::DeferredPublishes,
+    /// The links as of this turn, by place.
+    links: LinkList,
     output: flush::Output,
     /// Drops that listeners are told of with the next sweep.
     drops: DropTally,
@@ -186,7 +188,8 @@ impl Shard {
             extensions: ExtensionsView::new(engine.extensions.clone()),
             me: Weak::new(),
             output: flush::Output::new(&engine),
-            deferred: deferred::DeferredPublishes::new(engine.links.len()),
+            deferred: deferred::DeferredPublishes::new(),
+            links: LinkList::default(),
             slots: Slots::default(),
             drops: DropTally::default(),
             departed: HashMap::new(),
@@ -206,5 +209,25 @@ impl Shard {
     fn begin_turn(&mut self) {
         self.clock.tick();
         self.extensions.refresh();
+        self.refresh_links();
+    }
+
+    /// A link may have been made since.
+    fn refresh_links(&mut self) {
+        if self.links.len() < self.engine.links.count() {
+            self.links = self.engine.links.list();
+            self.output.grow(self.links.len());
+            self.deferred.grow(self.links.len());
+        }
+    }
+
+    /// Place of the link to a node.
+    fn place_of_link(&mut self, node: u64) -> usize {
+        let known = self.links.iter().position(|link| link.peer() == node);
+        known.unwrap_or_else(|| {
+            let place = self.engine.links.place_of(node);
+            self.refresh_links();
+            place
+        })
     }
 }

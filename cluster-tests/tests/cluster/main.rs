@@ -36,3 +36,4 @@ mod t91_dev;
 mod t92_ctl;
 mod t93_dashboard;
 mod t94_drain;
+mod t95_membership;

@@ -65,7 +65,10 @@ impl Members {
         let before: BTreeSet<u64> = of_node(membership, member.node_id).into_keys().collect();
         let mut after = &voters - &before;
         after.insert(*id);
-        Some(ChangeMembers::ReplaceAllVoters(after))
+        // A joint membership that finds no majority would stop the cluster.
+        let told = self.change("", membership, &after, None);
+        let has_majority = told.up_after.len() > told.voters_after.len() / 2;
+        has_majority.then_some(ChangeMembers::ReplaceAllVoters(after))
     }
 
     /// The table shows the node as up, with this very directory.

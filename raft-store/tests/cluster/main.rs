@@ -5,5 +5,6 @@ mod formation;
 mod hand_over;
 mod harness;
 mod leases;
+mod membership;
 mod restart;
 mod snapshots;
