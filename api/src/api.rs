@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::Consistency;
 use crate::node::{Identity, Node, NodeError, PeerNode};
@@ -241,7 +242,7 @@ impl Api {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the leader did not answer in {limit:?}"),
         };
-        Err(ApiError::unavailable("no_leader", failed))
+        Err(ApiError::new(Code::NoLeader, failed))
     }
 
     /// All nodes by identifier: this one and the members of the cluster. Before this node knows them: the

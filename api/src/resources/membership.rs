@@ -2,17 +2,19 @@
 //! address, and leave for good. What a change would mean is told with `dry_run=true`.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use raftmq_store::{MembershipChange, MembershipError, Mode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
 use crate::http::body::JsonBody;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
+use crate::openapi::{Operation, query};
 use crate::router::Endpoints;
 
 /// The longest "host:port": a DNS name has at most 253 characters.
@@ -21,28 +23,57 @@ const ADDRESS_LEN_MAX: usize = 260;
 const NODE_ID_MAX: u64 = 65_535;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
+    let dry_run = || query::boolean("dry_run", "Only tell what it would mean.").default(false);
     endpoints
         .put(
             "/cluster/nodes/{node}",
             admit,
-            "put_cluster_node",
-            "Let a running node join, take the place of a lost one, or move to another address",
+            Operation::json::<Changed>(
+                "put_cluster_node",
+                "Let a running node join, take the place of a lost one, or move to another address",
+            )
+            .detail("Done when the node is a learner; it becomes a voter when it has caught up.")
+            .query([dry_run()])
+            .body::<AdmitBody>()
+            .fails([
+                Code::InvalidAddress,
+                Code::AddressTaken,
+                Code::OtherNode,
+                Code::NodeIsUp,
+                Code::PartOfACluster,
+                Code::WasRemoved,
+                Code::NoQuorum,
+                Code::ChangeRefused,
+                Code::NoLeader,
+            ]),
         )
         .delete(
             "/cluster/nodes/{node}",
             remove,
-            "delete_cluster_node",
-            "Take a node out of the cluster, for good",
+            Operation::json::<Changed>(
+                "delete_cluster_node",
+                "Take a node out of the cluster, for good",
+            )
+            .query([dry_run()])
+            .fails([
+                Code::LastNode,
+                Code::NoQuorum,
+                Code::NodeIsUp,
+                Code::ChangeRefused,
+                Code::NoLeader,
+            ]),
         )
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct AdmitBody {
     /// "host:port" of the node's RPC service.
+    #[schemars(example = "raftmq-4:5363")]
     address: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MembershipChanged")]
 struct Changed {
     node_id: u64,
     #[serde(flatten)]
@@ -50,7 +81,8 @@ struct Changed {
     dry_run: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MembershipChange")]
 struct Change {
     change: String,
     voters: Vec<u64>,
@@ -83,7 +115,7 @@ async fn admit(
 ) -> Result<Response, ApiError> {
     if id == 0 || id > NODE_ID_MAX {
         let message = format!("Node identifiers are 1 to {NODE_ID_MAX}.");
-        return Err(ApiError::bad_request("invalid_node", message));
+        return Err(ApiError::new(Code::InvalidNode, message));
     }
     let address = checked(body.address)?;
     let mode = mode(&parameters)?;
@@ -131,35 +163,32 @@ fn checked(address: String) -> Result<String, ApiError> {
         return Ok(address);
     }
     let message = format!("'{address}' is no address; it is host:port of the node's RPC service.");
-    Err(ApiError::bad_request("invalid_address", message))
+    Err(ApiError::new(Code::InvalidAddress, message))
 }
 
-/// What the store refuses with, by status.
-const CODES: [(&str, StatusCode); 10] = [
-    ("unknown_node", StatusCode::NOT_FOUND),
-    ("invalid_address", StatusCode::BAD_REQUEST),
-    ("address_taken", StatusCode::CONFLICT),
-    ("last_node", StatusCode::CONFLICT),
-    ("no_quorum", StatusCode::CONFLICT),
-    ("node_is_up", StatusCode::CONFLICT),
-    ("node_unreachable", StatusCode::CONFLICT),
-    ("other_node", StatusCode::CONFLICT),
-    ("part_of_a_cluster", StatusCode::CONFLICT),
-    ("was_removed", StatusCode::CONFLICT),
+/// What the store refuses with.
+const CODES: [Code; 10] = [
+    Code::UnknownNode,
+    Code::InvalidAddress,
+    Code::NodeUnreachable,
+    Code::AddressTaken,
+    Code::OtherNode,
+    Code::NodeIsUp,
+    Code::PartOfACluster,
+    Code::WasRemoved,
+    Code::LastNode,
+    Code::NoQuorum,
 ];
 
 fn refused(id: u64, error: MembershipError) -> ApiError {
-    let (code, reason) = match error {
+    let (name, reason) = match error {
         MembershipError::Refused { code, reason } => (code, reason),
-        MembershipError::Unavailable(why) => {
-            return ApiError::unavailable("not_replicated", why);
-        }
+        MembershipError::Unavailable(why) => return ApiError::new(Code::NoLeader, why),
     };
-    let known = CODES.iter().find(|(known, _)| *known == code);
-    let (code, status) = known.copied().unwrap_or(("refused", StatusCode::CONFLICT));
-    match code {
-        "unknown_node" => ApiError::unknown_node(id),
-        _ => ApiError::new(status, code, reason),
+    let known = CODES.into_iter().find(|code| code.name() == name);
+    match known.unwrap_or(Code::ChangeRefused) {
+        Code::UnknownNode => ApiError::unknown_node(id),
+        code => ApiError::new(code, reason),
     }
 }
 

@@ -159,7 +159,7 @@ async fn what_is_impossible_is_refused_with_a_code() {
     assert_eq!((alone.status, &*alone.code()), (409, "no_other_node"));
     let lost = world_of(DrainRefusal::NotReplicated("no quorum".into())).await;
     let lost = lost.put(path).await;
-    assert_eq!((lost.status, &*lost.code()), (503, "not_replicated"));
+    assert_eq!((lost.status, &*lost.code()), (503, "no_leader"));
     let world = world(loaded(), None).await;
     for (path, status, code) in [
         ("/api/v1/nodes/9/drain", 404, "unknown_node"),

@@ -104,7 +104,7 @@ async fn each_refusal_has_its_status_and_code() {
     }
     let (world, _) = world(Err(MembershipError::Unavailable("no leader".into()))).await;
     let refused = world.delete("/api/v1/cluster/nodes/2").await;
-    assert_eq!((refused.status, &*refused.code()), (503, "not_replicated"));
+    assert_eq!((refused.status, &*refused.code()), (503, "no_leader"));
 }
 
 #[tokio::test]

@@ -218,6 +218,10 @@ impl ReplicatedView for View {
             .unwrap()
             .push(format!("{mode:?} remove {node_id}"));
         let answer = self.membership.clone();
+        let answer = answer.map(|change| MembershipChange {
+            change: "leaves".into(),
+            ..change
+        });
         Box::pin(async move { answer })
     }
     fn retained_after(&self, filter: &str, after: Option<&str>, _: usize) -> RetainedPiece {

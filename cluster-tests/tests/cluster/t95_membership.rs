@@ -339,7 +339,7 @@ async fn what_would_stop_the_cluster_is_refused() {
     let nobody = http.put_json(&path(4), &nobody).await;
     assert_eq!(
         (nobody.status, code(&nobody)),
-        (409, Ok(json!("node_unreachable")))
+        (503, Ok(json!("node_unreachable")))
     );
     let other = json!({ "address": cluster.node(2).rpc().to_string() });
     let other = http.put_json(&path(4), &other).await;

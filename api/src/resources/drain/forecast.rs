@@ -1,6 +1,7 @@
 //! What it would mean to drain a node: whom it concerns, how long it takes, who takes the clients, and
 //! whether the node can be stopped after it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{StayBehind, seconds};
@@ -9,7 +10,8 @@ use crate::cluster::evidence::{self, NodeEvidence};
 use crate::node::DrainReply;
 use crate::replicated::KnownNode;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DrainForecast")]
 pub(super) struct Forecast {
     node_id: u64,
     node_name: String,
@@ -29,7 +31,7 @@ pub(super) struct Forecast {
 }
 
 /// A node that would take clients.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Taker {
     node_id: u64,
     node_name: String,
@@ -39,7 +41,7 @@ struct Taker {
 }
 
 /// A draining node goes on voting; the question is what happens when it is stopped.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Quorum {
     voters: usize,
     up: usize,

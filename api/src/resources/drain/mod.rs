@@ -7,17 +7,19 @@
 mod forecast;
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::{Api, Member};
 use crate::cluster::evidence;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::{DrainProgress, DrainReply};
+use crate::openapi::{Operation, query};
 use crate::replicated::{DrainOrder, DrainRefusal, KnownDrain, KnownNode};
 use crate::router::Endpoints;
 use crate::time;
@@ -32,25 +34,50 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/nodes/{node}/drain",
             status,
-            "get_node_drain",
-            "Return whether a node is draining, and how far it is",
+            Operation::json::<Status>(
+                "get_node_drain",
+                "Return whether a node is draining, and how far it is",
+            ),
         )
         .put(
             "/nodes/{node}/drain",
             order,
-            "drain_node",
-            "Send a node's clients to the other nodes; with dry_run=true only tell what that means",
+            Operation::json::<Ordered>(
+                "drain_node",
+                "Send a node's clients to the other nodes",
+            )
+            .detail("With dry_run=true nothing is done, and the answer is a forecast.")
+            .query([
+                query::number(
+                    "clients_per_second",
+                    CLIENTS_PER_SECOND_MAX.into(),
+                    "So many clients are sent away per second; 0: they stay, and only new ones are sent elsewhere.",
+                )
+                .default(CLIENTS_PER_SECOND),
+                query::boolean("dry_run", "Only tell what it would mean.").default(false),
+            ])
+            .fails([Code::NoOtherNode, Code::NoLeader]),
         )
         .delete(
             "/nodes/{node}/drain",
             take_back,
-            "undrain_node",
-            "Let a draining node take clients again",
+            Operation::json::<Status>("undrain_node", "Let a draining node take clients again")
+                .fails([Code::NoLeader]),
         )
 }
 
+/// The answer to an order: how far it is, or what it would mean.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "DrainOrdered")]
+enum Ordered {
+    Status(Status),
+    Forecast(Forecast),
+}
+
 /// How far a drain is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DrainProgress")]
 pub(super) struct Progress<'a> {
     step: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -75,7 +102,7 @@ impl<'a> Progress<'a> {
 }
 
 /// What stays on the node: sessions whose clients are away. They move when these come back elsewhere.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct StayBehind {
     sessions: u64,
     with_messages: u64,
@@ -92,7 +119,8 @@ impl From<&DrainReply> for StayBehind {
     }
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "DrainStatus")]
 struct Status {
     node_id: u64,
     node_name: String,
@@ -109,7 +137,8 @@ struct Status {
 }
 
 /// What only the node itself knows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DrainAnswer")]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     step: Option<String>,
@@ -154,7 +183,7 @@ fn known(api: &Api, id: u64) -> Option<KnownNode> {
     nodes.into_iter().find(|node| node.id == id)
 }
 
-async fn describe(api: &Api, member: &Member) -> Response {
+async fn describe(api: &Api, member: &Member) -> Status {
     let drain = known(api, member.id).and_then(|node| node.drain);
     let answer = api
         .ask(member, |node| Box::pin(async move { node.drain().await }))
@@ -163,7 +192,7 @@ async fn describe(api: &Api, member: &Member) -> Response {
         Ok(reply) => (Some(Answer::new(reply, drain)), None),
         Err(error) => (None, Some(error.to_string())),
     };
-    reply::json(&Status {
+    Status {
         node_id: member.id,
         node_name: member.name.clone(),
         draining: drain.is_some(),
@@ -171,7 +200,7 @@ async fn describe(api: &Api, member: &Member) -> Response {
         clients_per_second: drain.map(|drain| drain.clients_per_second),
         answer,
         error,
-    })
+    }
 }
 
 async fn status(
@@ -179,7 +208,7 @@ async fn status(
     NodeSegment(id): NodeSegment,
 ) -> Result<Response, ApiError> {
     let member = api.known_member(id)?;
-    Ok(describe(&api, &member).await)
+    Ok(reply::json(&describe(&api, &member).await))
 }
 
 async fn order(
@@ -197,7 +226,8 @@ async fn order(
     };
     let ordered = api.replicated().set_drain(id, Some(order)).await;
     ordered.map_err(|refusal| refused(id, refusal))?;
-    Ok(describe(&api, &member).await)
+    let status = describe(&api, &member).await;
+    Ok(reply::json(&Ordered::Status(status)))
 }
 
 async fn take_back(
@@ -207,7 +237,7 @@ async fn take_back(
     let member = api.known_member(id)?;
     let taken_back = api.replicated().set_drain(id, None).await;
     taken_back.map_err(|refusal| refused(id, refusal))?;
-    Ok(describe(&api, &member).await)
+    Ok(reply::json(&describe(&api, &member).await))
 }
 
 fn pace(parameters: &Parameters) -> Result<u32, ApiError> {
@@ -216,7 +246,7 @@ fn pace(parameters: &Parameters) -> Result<u32, ApiError> {
     if pace > CLIENTS_PER_SECOND_MAX {
         let message =
             format!("clients_per_second is at most {CLIENTS_PER_SECOND_MAX}; 0 lets clients stay.");
-        return Err(ApiError::bad_request("invalid_parameter", message));
+        return Err(ApiError::new(Code::InvalidParameter, message));
     }
     Ok(pace)
 }
@@ -227,21 +257,19 @@ async fn foretell(api: &Api, member: &Member, pace: u32) -> Result<Response, Api
         .await?;
     let nodes = evidence::gather(api).await;
     let known = api.replicated().nodes();
-    Ok(reply::json(&Forecast::new(
-        member, &load, pace, &nodes, &known,
-    )))
+    let forecast = Forecast::new(member, &load, pace, &nodes, &known);
+    Ok(reply::json(&Ordered::Forecast(forecast)))
 }
 
 fn refused(id: u64, refusal: DrainRefusal) -> ApiError {
     match refusal {
         DrainRefusal::UnknownNode => ApiError::unknown_node(id),
         DrainRefusal::NoOtherNode => ApiError::new(
-            StatusCode::CONFLICT,
-            "no_other_node",
+            Code::NoOtherNode,
             format!(
                 "No other node is up and takes clients: node {id} cannot drain. Start another node, or DELETE the drain of one."
             ),
         ),
-        DrainRefusal::NotReplicated(why) => ApiError::unavailable("not_replicated", why),
+        DrainRefusal::NotReplicated(why) => ApiError::new(Code::NoLeader, why),
     }
 }
