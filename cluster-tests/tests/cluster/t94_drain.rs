@@ -46,8 +46,12 @@ async fn becomes(cluster: &Cluster, asked: u64, node: u64, step: &str) -> Value 
 }
 
 async fn says_draining(cluster: &Cluster, node: u64) {
-    let why = cluster.not_ready(node, SOON).await;
-    assert!(why.contains(r#""code":"draining""#), "{why}");
+    eventually(&format!("node {node} says draining"), START, async || {
+        let why = cluster.not_ready(node, SOON).await;
+        let is_said = why.contains(r#""code":"draining""#);
+        is_said.then_some(()).ok_or(why)
+    })
+    .await;
 }
 
 /// A client that goes where it is sent, and what it got on all its connections.
