@@ -1,13 +1,15 @@
 //! Commands, one function each.
 
+mod nodes;
+
 use std::sync::Arc;
 
 use raftmq_mqtt::topic;
 use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::{
-    Applied, Countable, Drain, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous,
-    Refusal, Session, Subscription, Table, TableEvent,
+    Applied, Countable, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
+    Session, Subscription, Table, TableEvent,
 };
 
 /// What one entry does, collected.
@@ -502,50 +504,6 @@ impl Run<'_> {
         self.applied.changed.everything = true;
         self.applied.events.push(TableEvent::NodeDown { node });
         Outcome::NodeDown
-    }
-
-    /// A node whose data directory is another one than before: the earlier one must not come back.
-    fn replace_directory(&mut self, node: NodeId, raft_id: u64) {
-        let known = self.table.nodes.get(&node).map_or(0, |node| node.raft_id);
-        if known != 0 && known != raft_id {
-            self.table.removed.insert(known);
-        }
-    }
-
-    fn forget_node(&mut self, op: &v1::ForgetNode) -> Outcome {
-        let node = NodeId(op.node_id);
-        match self.table.nodes.get(&node) {
-            None => return Outcome::Refused(Refusal::UnknownNode),
-            Some(known) if known.is_up || known.incarnation != op.incarnation => {
-                return Outcome::Refused(Refusal::StaleIncarnation);
-            }
-            Some(known) if known.raft_id != 0 => {
-                self.table.removed.insert(known.raft_id);
-            }
-            Some(_) => {}
-        }
-        self.table.nodes.remove(&node);
-        self.applied.changed.everything = true;
-        Outcome::NodeForgotten
-    }
-
-    /// A drain that goes on keeps its beginning; only its pace changes.
-    fn set_drain(&mut self, op: &v1::SetDrain) -> Outcome {
-        let node = NodeId(op.node_id);
-        let mut others = self.table.nodes.iter().filter(|(id, _)| **id != node);
-        let somebody_is_left = others.any(|(_, other)| other.takes_clients());
-        let Some(known) = self.table.nodes.get_mut(&node) else {
-            return Outcome::Refused(Refusal::UnknownNode);
-        };
-        if op.drain.is_some() && known.drain.is_none() && !somebody_is_left {
-            return Outcome::Refused(Refusal::NoOtherNode);
-        }
-        let begun_ms = known.drain.map(|drain| drain.since_ms);
-        known.drain = op.drain.map(|drain| Drain {
-            clients_per_second: drain.clients_per_second,
-            since_ms: begun_ms.unwrap_or(drain.since_ms),
-        });
-        Outcome::DrainSet
     }
 
     /// The connections of a life that is over are over, too.
