@@ -88,7 +88,7 @@ impl Followers {
             }
         }
         let mut ops = entry.batches.iter().flat_map(|batch| &batch.ops);
-        if ops.any(|op| changes_nodes(op)) {
+        if ops.any(changes_nodes) {
             self.nodes_may_have_changed();
         }
     }

@@ -38,7 +38,9 @@ impl Campaigning {
             let seen = self.leases.leader_seen_ago();
             if seen.is_none_or(|ago| ago > self.timing.election_min) {
                 let may_win = self.may_win().await;
-                self.leader.raft.runtime_config().elect(may_win);
+                // Who is about to leave is not to lead.
+                let stands = may_win && !self.leader.local.is_dismissed();
+                self.leader.raft.runtime_config().elect(stands);
             }
         }
     }

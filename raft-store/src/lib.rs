@@ -22,6 +22,7 @@ mod fence;
 #[cfg(test)]
 mod fixtures;
 mod formation;
+mod hand_over;
 mod identity;
 mod leader;
 mod lease;

@@ -210,7 +210,7 @@ mod tests {
             name: format!("n{node_id}"),
             address: format!("host-{node_id}:7000"),
             disk_id: format!("disk-{node_id}"),
-            address_is_fixed: node_id % 2 == 0,
+            address_is_fixed: node_id.is_multiple_of(2),
         }
     }
 

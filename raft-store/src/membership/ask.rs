@@ -13,7 +13,6 @@ use crate::store::Store;
 const FIND_TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 const RETRY: Duration = Duration::from_millis(50);
-const HAND_OVER_LIMIT: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Lets a running node into the cluster: a new one, one whose directory was lost and is empty now, or
@@ -65,38 +64,11 @@ impl Store {
     async fn ask_leader(&self, wish: &Wish, mode: Mode) -> Result<Answer, Again> {
         match self.inner.leader.current().ok_or(Again::NotLeader)? {
             Leader::ThisNode => {
-                let way = self.make_way(wish, mode).await?;
-                if let Err(error) = way {
-                    return Ok(Err(error));
-                }
                 let answer = self.inner.members.fulfil(wish, mode).await;
                 answer.ok_or(Again::NotLeader)
             }
             Leader::Other(id, member) => self.forward(id, &member, wish, mode).await,
         }
-    }
-
-    /// A leader that is to leave hands over, and the next one removes it.
-    async fn make_way(
-        &self,
-        wish: &Wish,
-        mode: Mode,
-    ) -> Result<Result<(), MembershipError>, Again> {
-        let own = self.inner.local.node_id;
-        let is_meant = matches!(wish, Wish::Remove { node_id } if *node_id == own);
-        if !is_meant || mode == Mode::Forecast {
-            return Ok(Ok(()));
-        }
-        let possible = self.inner.members.fulfil(wish, Mode::Forecast).await;
-        if let Err(refused) = possible.ok_or(Again::NotLeader)? {
-            return Ok(Err(refused));
-        }
-        if self.hand_over_leadership(HAND_OVER_LIMIT).await {
-            return Err(Again::NotLeader);
-        }
-        Ok(Err(MembershipError::Unavailable(
-            "leadership could not be handed over; try again".into(),
-        )))
     }
 
     async fn forward(

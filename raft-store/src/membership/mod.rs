@@ -29,12 +29,15 @@ use openraft::ChangeMembers;
 use raftmq_proto::v1 as proto;
 
 use crate::batcher::ProposalQueue;
+use crate::hand_over::HandOver;
 use crate::leader::LeaderLink;
 use crate::lives::LivesView;
 use crate::local::LocalNode;
 use crate::raft_types::{Member, Membership, RaftMetrics};
 use crate::table::SharedTable;
 
+/// How long handing over may take.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(5);
 /// How long one step may take: a write to the log, an answer of a node.
 const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -90,6 +93,7 @@ pub(crate) struct Members {
     pub(crate) table: Arc<SharedTable>,
     pub(crate) lives: LivesView,
     pub(crate) queue: ProposalQueue,
+    pub(crate) hand_over: Arc<HandOver>,
     /// One change at a time.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -130,6 +134,16 @@ impl Members {
         self.leader.leadership()?;
         Some(match wish {
             Wish::Admit { node_id, address } => self.admit(*node_id, address, mode).await,
+            // A leader that is to leave hands over, and the next one removes it.
+            Wish::Remove { node_id } if *node_id == self.local.node_id && mode == Mode::Do => {
+                match self.remove(*node_id, Mode::Forecast).await {
+                    Ok(_) if self.hand_over.and_stay(HAND_OVER_LIMIT).await => return None,
+                    Ok(_) => Err(MembershipError::Unavailable(
+                        "the node leads and could not hand over; try again".into(),
+                    )),
+                    refused => refused,
+                }
+            }
             Wish::Remove { node_id } => self.remove(*node_id, mode).await,
         })
     }

@@ -28,12 +28,6 @@ impl Members {
         if mode == Mode::Forecast {
             return Ok(told);
         }
-        if node_id == self.local.node_id {
-            // Whoever asked has seen to it that another node leads; now this one does again.
-            return Err(MembershipError::Unavailable(
-                "the node leads and could not hand over; try again".into(),
-            ));
-        }
         if self.is_up(node_id) {
             self.dismiss(&membership, node_id).await?;
         }

@@ -1,6 +1,5 @@
 //! The store's face.
 
-mod hand_over;
 mod insight;
 mod open;
 mod shutdown;
@@ -24,6 +23,7 @@ use crate::config::Timing;
 use crate::error::{ProposeError, ReadError};
 use crate::failure::Failure;
 use crate::formation::Formation;
+use crate::hand_over::HandOver;
 use crate::identity::Identity;
 use crate::leader::LeaderLink;
 use crate::lease::Lease;
@@ -59,8 +59,7 @@ pub(crate) struct Inner {
     formation: watch::Receiver<Formation>,
     service: Arc<ServiceParts>,
     pub(crate) members: Arc<Members>,
-    /// Held by who hands over leadership.
-    handing_over: tokio::sync::Mutex<()>,
+    hand_over: Arc<HandOver>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -104,6 +103,17 @@ impl Store {
     /// Whether this node may serve, at any moment on any thread.
     pub fn lease(&self) -> Lease {
         self.inner.followers.lease.clone()
+    }
+
+    /// Hands over leadership to a node that takes clients, if this node leads; the node goes on as a
+    /// follower. Returns whether it does not lead when this ends, at the latest after `limit`.
+    pub async fn hand_over_leadership(&self, limit: Duration) -> bool {
+        self.inner.hand_over.and_stay(limit).await
+    }
+
+    /// Whether this node's Raft takes itself for the leader.
+    pub fn leads(&self) -> bool {
+        self.inner.hand_over.leads()
     }
 
     /// Whether the table says that this node's clients are to be sent away.

@@ -24,6 +24,7 @@ use crate::error::{OpenError, ProposeError};
 use crate::failure::Failure;
 use crate::fence::Fence;
 use crate::formation::{Formation, Forming};
+use crate::hand_over::HandOver;
 use crate::identity::DataDir;
 use crate::leader::{LeaderLink, LeaderSeen};
 use crate::lease::Lease;
@@ -215,7 +216,8 @@ impl Parts {
         let read_index = ReadIndex::start(self.leader.clone());
         let leases = self.leader_leases(&queue, &leader_seen);
         let (formation, formed) = watch::channel(Formation::Waiting("starting".into()));
-        let members = self.members(&queue);
+        let hand_over = self.hand_over();
+        let members = self.members(&queue, &hand_over);
         let service = self.service(&leases, &leader_seen, &read_index, &members);
         let mut tasks = vec![
             tokio::spawn(Arc::clone(&leases).run()),
@@ -250,7 +252,7 @@ impl Parts {
             formation: formed,
             service,
             members,
-            handing_over: tokio::sync::Mutex::default(),
+            hand_over,
             tasks: Mutex::new(tasks),
         };
         Store {
@@ -299,8 +301,19 @@ impl Parts {
         })
     }
 
-    fn members(&self, queue: &ProposalQueue) -> Arc<Members> {
+    fn hand_over(&self) -> Arc<HandOver> {
+        Arc::new(HandOver {
+            local: Arc::clone(&self.local),
+            leader: self.leader.clone(),
+            table: Arc::clone(&self.followers.table),
+            timing: self.config.timing.clone(),
+            lock: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn members(&self, queue: &ProposalQueue, hand_over: &Arc<HandOver>) -> Arc<Members> {
         Arc::new(Members {
+            hand_over: Arc::clone(hand_over),
             local: Arc::clone(&self.local),
             leader: self.leader.clone(),
             table: Arc::clone(&self.followers.table),

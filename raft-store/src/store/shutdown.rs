@@ -25,7 +25,7 @@ impl Store {
                 .propose(self.farewell(), inner.local.incarnation());
             let _ = tokio::time::timeout(remaining(end), left).await;
         }
-        let _ = tokio::time::timeout(remaining(end), self.hand_over_for_good(end)).await;
+        let _ = tokio::time::timeout(remaining(end), inner.hand_over.for_good(end)).await;
         let _ = inner.leader.raft.shutdown().await;
         for task in inner.tasks.lock().drain(..) {
             task.abort();

@@ -4,21 +4,33 @@
 //! the leader takes no more commands, falls silent for that long, and then asks the most advanced
 //! follower to stand for election. Leases outlast the silence (`Timing::lease`), so nobody stops serving.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use raftmq_proto::v1 as proto;
 
-use super::Store;
-use crate::leader::Leader;
+use crate::config::Timing;
+use crate::leader::{Leader, LeaderLink};
+use crate::local::LocalNode;
 use crate::network::pool::Purpose;
 use crate::raft_types::Member;
+use crate::table::SharedTable;
 
-impl Store {
-    /// Hands over leadership to a node that takes clients, if this node leads; the node goes on as a
-    /// follower. Returns whether it does not lead when this ends, at the latest after `limit`.
-    pub async fn hand_over_leadership(&self, limit: Duration) -> bool {
-        let inner = &self.inner;
-        let _alone = inner.handing_over.lock().await;
+/// The way out of leadership.
+pub(crate) struct HandOver {
+    pub(crate) local: Arc<LocalNode>,
+    pub(crate) leader: LeaderLink,
+    pub(crate) table: Arc<SharedTable>,
+    pub(crate) timing: Timing,
+    /// Held by who hands over.
+    pub(crate) lock: tokio::sync::Mutex<()>,
+}
+
+impl HandOver {
+    /// Hands over to a node that takes clients, if this node leads; the node goes on as a follower.
+    /// Returns whether it does not lead when this ends, at the latest after `limit`.
+    pub(crate) async fn and_stay(&self, limit: Duration) -> bool {
+        let _alone = self.lock.lock().await;
         if !self.leads() {
             return true;
         }
@@ -28,7 +40,7 @@ impl Store {
         else {
             return false;
         };
-        if inner.local.is_leaving() {
+        if self.local.is_leaving() {
             return false;
         }
         let _back = BackToWork(self);
@@ -37,9 +49,9 @@ impl Store {
         !self.leads()
     }
 
-    /// As [`Store::hand_over_leadership`], to whoever can lead; this node takes no more commands.
-    pub(super) async fn hand_over_for_good(&self, end: Instant) {
-        let _alone = self.inner.handing_over.lock().await;
+    /// As [`HandOver::and_stay`], to whoever can lead; this node takes no more commands.
+    pub(crate) async fn for_good(&self, end: Instant) {
+        let _alone = self.lock.lock().await;
         if !self.leads() {
             return;
         }
@@ -49,34 +61,32 @@ impl Store {
     }
 
     /// Whether this node's Raft takes itself for the leader.
-    pub fn leads(&self) -> bool {
-        matches!(self.inner.leader.current(), Some(Leader::ThisNode))
+    pub(crate) fn leads(&self) -> bool {
+        matches!(self.leader.current(), Some(Leader::ThisNode))
     }
 
     async fn fall_silent_for(&self, (id, successor): (u64, Member), end: Instant) {
-        let inner = &self.inner;
-        inner.leader.merger.close();
-        inner.leader.raft.runtime_config().heartbeat(false);
-        tokio::time::sleep(inner.timing.election_max + inner.timing.heartbeat).await;
+        self.leader.merger.close();
+        self.leader.raft.runtime_config().heartbeat(false);
+        tokio::time::sleep(self.timing.election_max + self.timing.heartbeat).await;
         tracing::info!(to = successor.name, "handing over leadership");
-        if let Ok(mut client) = inner.leader.pool.client_of(&successor, Purpose::Raft) {
-            let header = Some(inner.local.header(id, &successor.disk_id));
+        if let Ok(mut client) = self.leader.pool.client_of(&successor, Purpose::Raft) {
+            let header = Some(self.local.header(id, &successor.disk_id));
             let _ = client.campaign(proto::CampaignRequest { header }).await;
         }
         while self.leads() && Instant::now() < end {
-            inner.leader.changed_within(Duration::from_millis(20)).await;
+            self.leader.changed_within(Duration::from_millis(20)).await;
         }
     }
 
     /// The voter whose log is the longest, of those that take clients if there are any.
     fn successor(&self) -> Option<(u64, Member)> {
-        let inner = &self.inner;
-        let metrics = inner.leader.raft.metrics().borrow().clone();
+        let metrics = self.leader.raft.metrics().borrow().clone();
         let membership = metrics.membership_config.membership();
         let replication = metrics.replication.as_ref()?;
         let others = membership
             .voter_ids()
-            .filter(|id| *id != inner.local.raft_id)
+            .filter(|id| *id != self.local.raft_id)
             .filter_map(|id| Some((id, membership.get_node(&id)?.clone())));
         others.max_by_key(|(id, member)| {
             let replicated = replication.get(id).copied().flatten();
@@ -85,7 +95,7 @@ impl Store {
     }
 
     fn takes_clients(&self, member: &Member) -> bool {
-        let table = self.table().read();
+        let table = self.table.read();
         let mut nodes = table.nodes();
         nodes.any(|(id, node)| u64::from(id) == member.node_id && node.takes_clients())
     }
@@ -93,12 +103,12 @@ impl Store {
 
 /// Whatever came of it, also when nobody waits for it any more: a leader sends heartbeats and takes
 /// commands.
-struct BackToWork<'s>(&'s Store);
+struct BackToWork<'h>(&'h HandOver);
 
 impl Drop for BackToWork<'_> {
     fn drop(&mut self) {
-        let leader = &self.0.inner.leader;
-        if !self.0.inner.local.is_leaving() {
+        let leader = &self.0.leader;
+        if !self.0.local.is_leaving() {
             leader.raft.runtime_config().heartbeat(true);
             leader.merger.open();
         }
