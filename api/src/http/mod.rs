@@ -11,3 +11,4 @@ pub(crate) mod reply;
 pub(crate) mod rows;
 pub(crate) mod segment;
 pub(crate) mod server;
+pub(crate) mod whole;
