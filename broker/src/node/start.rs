@@ -119,6 +119,7 @@ impl Node {
             links: links.clone(),
             counters: counters.table(),
             gauges: gauges.clone(),
+            extensions: extensions.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
         let engine = Arc::new(Engine {

@@ -17,7 +17,7 @@ mod tests;
 pub use inbound::{Acceptance, AckTicket, Inbound};
 pub use outbound::{
     Delivery, DropReason, InflightState, Offer, Outbound, OutboundLimits, Pumped,
-    TransferredDelivery,
+    TransferredDelivery, Waiting,
 };
 pub use wire::Wire;
 

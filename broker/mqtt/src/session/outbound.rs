@@ -9,7 +9,7 @@ use super::Wire;
 use crate::{
     codec::{QoS, ReasonCode, SubscriptionIdentifier},
     fanout::Fanout,
-    publication::{Origin, Stored},
+    publication::Stored,
 };
 use std::collections::VecDeque;
 
@@ -51,12 +51,12 @@ pub enum DropReason {
 }
 
 /// What became of a message that had waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pumped {
-    /// Sent for the first time.
-    Sent(Origin),
+#[derive(Clone, Copy, Debug)]
+pub enum Pumped<'a> {
+    /// Sent for the first time, with this packet identifier.
+    Sent(u16, &'a Waiting),
     /// Not delivered.
-    Dropped(DropReason),
+    Dropped(DropReason, &'a Waiting),
 }
 
 /// Bounds of one session.
@@ -75,6 +75,15 @@ pub enum InflightState {
     Released,
 }
 
+impl InflightState {
+    fn published(self) -> Option<Waiting> {
+        match self {
+            InflightState::Published(waiting) => Some(waiting),
+            InflightState::Released => None,
+        }
+    }
+}
+
 /// A stored publication and how it is to be delivered.
 #[derive(Clone, Debug)]
 pub struct Waiting {
@@ -85,6 +94,21 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// What is delivered.
+    pub fn message(&self) -> &Stored {
+        &self.message
+    }
+
+    /// QoS of the delivery.
+    pub fn qos(&self) -> QoS {
+        self.qos
+    }
+
+    /// RETAIN flag of the delivery.
+    pub fn retain(&self) -> bool {
+        self.retain
+    }
+
     fn delivery(&self) -> Delivery<'_> {
         Delivery {
             qos: self.qos,
@@ -175,50 +199,47 @@ impl Outbound {
         Offer::Sent
     }
 
-    /// PUBACK: the delivery is done. `None`: no such QoS 1 delivery.
-    pub fn puback(&mut self, packet_id: u16) -> Option<Origin> {
+    /// PUBACK: the delivery is done, and returned. `None`: no such QoS 1 delivery.
+    pub fn puback(&mut self, packet_id: u16) -> Option<Waiting> {
         let at = self.find(packet_id)?;
-        match &self.inflight[at].state {
-            InflightState::Published(waiting) if waiting.qos == QoS::AtLeastOnce => {
-                let origin = waiting.message.origin();
-                self.remove(at);
-                Some(origin)
-            }
-            _ => None,
+        match self.is_first(at, QoS::AtLeastOnce) {
+            true => self.remove(at).and_then(InflightState::published),
+            false => None,
         }
     }
 
+    /// Whether the delivery at this place has this QoS and waits for its first acknowledgement.
+    fn is_first(&self, at: usize, qos: QoS) -> bool {
+        matches!(&self.inflight[at].state, InflightState::Published(waiting) if waiting.qos == qos)
+    }
+
     /// PUBREC: answers PUBREL, also for a repeat [MQTT-4.3.3-4]; a refusal ends the delivery.
-    /// Where the publication came from if this PUBREC is the first for the delivery.
+    /// The delivery if this PUBREC is the first for it.
     pub fn pubrec(
         &mut self,
         packet_id: u16,
         reason: ReasonCode,
         wire: &mut Wire<'_>,
-    ) -> Option<Origin> {
+    ) -> Option<Waiting> {
         let Some(at) = self.find(packet_id) else {
             if !reason.is_failure() {
                 wire.pubrel(packet_id, ReasonCode::PacketIdentifierNotFound);
             }
             return None;
         };
-        let first = match &self.inflight[at].state {
-            InflightState::Published(waiting) if waiting.qos == QoS::ExactlyOnce => {
-                Some(waiting.message.origin())
-            }
-            _ => None,
-        };
+        let is_first = self.is_first(at, QoS::ExactlyOnce);
         if reason.is_failure() {
-            if first.is_some() {
-                self.remove(at);
-            }
-            return first;
-        }
-        if first.is_some() {
-            self.inflight[at].state = InflightState::Released;
+            return match is_first {
+                true => self.remove(at).and_then(InflightState::published),
+                false => None,
+            };
         }
         wire.pubrel(packet_id, ReasonCode::Success);
-        first
+        let state = &mut self.inflight[at].state;
+        match is_first {
+            true => std::mem::replace(state, InflightState::Released).published(),
+            false => None,
+        }
     }
 
     /// PUBCOMP: the delivery is done. `false`: it did not wait for one.
@@ -238,7 +259,7 @@ impl Outbound {
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut done: impl FnMut(Pumped),
+        mut done: impl FnMut(Pumped<'_>),
     ) {
         while !self.queue.is_empty() && !wire.is_congested() {
             let Some(packet_id) = self.next_packet_id(wire.window) else {
@@ -249,13 +270,13 @@ impl Outbound {
             };
             match write(&next, packet_id, Repeat::First, wire, now_ms, scratch) {
                 Ok(()) => {
-                    done(Pumped::Sent(next.message.origin()));
+                    done(Pumped::Sent(packet_id, &next));
                     self.inflight.push_back(Inflight {
                         packet_id,
                         state: InflightState::Published(next),
                     });
                 }
-                Err(reason) => done(Pumped::Dropped(reason)),
+                Err(reason) => done(Pumped::Dropped(reason, &next)),
             }
         }
         if self.queue.is_empty() && self.queue.capacity() > 0 {
@@ -270,7 +291,7 @@ impl Outbound {
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut done: impl FnMut(Pumped),
+        mut done: impl FnMut(Pumped<'_>),
     ) {
         self.inflight.retain(|delivery| match &delivery.state {
             InflightState::Released => {
@@ -288,7 +309,7 @@ impl Outbound {
                 ) {
                     Ok(()) => true,
                     Err(reason) => {
-                        done(Pumped::Dropped(reason));
+                        done(Pumped::Dropped(reason, waiting));
                         false
                     }
                 }
@@ -305,6 +326,16 @@ impl Outbound {
     /// Messages that wait behind the window.
     pub fn queue_len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// The messages that wait behind the window, in order.
+    pub fn queue(&self) -> impl Iterator<Item = &Waiting> {
+        self.queue.iter()
+    }
+
+    /// The packet identifier that was given last; 0: none yet.
+    pub fn last_packet_id(&self) -> u16 {
+        self.last_packet_id
     }
 
     /// Everything owed to the client, in order, for another node.
@@ -392,15 +423,15 @@ impl Outbound {
         self.inflight.iter().position(|d| d.packet_id == packet_id)
     }
 
-    fn remove(&mut self, at: usize) {
-        if at == 0 {
-            self.inflight.pop_front();
-        } else {
-            self.inflight.remove(at);
-        }
+    fn remove(&mut self, at: usize) -> Option<InflightState> {
+        let removed = match at {
+            0 => self.inflight.pop_front(),
+            _ => self.inflight.remove(at),
+        };
         if self.inflight.is_empty() && self.inflight.capacity() > INFLIGHT_KEPT {
             self.inflight = VecDeque::new();
         }
+        removed.map(|delivery| delivery.state)
     }
 }
 
