@@ -28,6 +28,8 @@ struct State<T> {
     /// With the size of each.
     entries: VecDeque<(usize, T)>,
     bytes: usize,
+    /// Taken, and not finished yet.
+    taken: usize,
 }
 
 impl<T> Inbox<T> {
@@ -38,6 +40,7 @@ impl<T> Inbox<T> {
                 limits,
                 entries: VecDeque::new(),
                 bytes: 0,
+                taken: 0,
             }),
             filled: Notify::new(),
             lost: AtomicU64::new(0),
@@ -82,6 +85,7 @@ impl<T> Inbox<T> {
                 if count > 0 {
                     let taken: Vec<_> = state.entries.drain(..count).collect();
                     state.bytes -= taken.iter().map(|(bytes, _)| bytes).sum::<usize>();
+                    state.taken += count;
                     return taken.into_iter().map(|(_, entry)| entry).collect();
                 }
             }
@@ -89,9 +93,24 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Entries that wait.
-    pub fn len(&self) -> usize {
-        self.state.lock().entries.len()
+    /// So many entries that were taken have been dealt with.
+    pub fn finished(&self, count: usize) {
+        let mut state = self.state.lock();
+        state.taken = state.taken.saturating_sub(count);
+    }
+
+    /// Entries that wait, or have been taken and not dealt with.
+    pub fn unfinished(&self) -> usize {
+        let state = self.state.lock();
+        state.entries.len() + state.taken
+    }
+
+    /// Forgets everything: nobody will take it.
+    pub fn clear(&self) {
+        let mut state = self.state.lock();
+        self.lost.fetch_add(state.entries.len() as u64, Relaxed);
+        state.entries.clear();
+        (state.bytes, state.taken) = (0, 0);
     }
 
     /// Entries that found no room, since the start.
@@ -115,9 +134,12 @@ mod tests {
     async fn the_newest_are_lost_when_there_are_too_many_or_they_are_too_large() {
         let inbox = inbox();
         inbox.put([(50, 1), (51, 2), (50, 3), (0, 4), (0, 5)].into_iter());
-        assert_eq!((inbox.len(), inbox.lost()), (3, 2));
+        assert_eq!((inbox.unfinished(), inbox.lost()), (3, 2));
         assert_eq!(inbox.take(2).await, [1, 3]);
         assert_eq!(inbox.take(2).await, [4]);
+        assert_eq!(inbox.unfinished(), 3);
+        inbox.finished(3);
+        assert_eq!(inbox.unfinished(), 0);
         inbox.put([(100, 6)].into_iter());
         assert_eq!(inbox.take(2).await, [6], "there is room again");
     }

@@ -144,6 +144,7 @@ impl Shard {
         if self.output.dirty.is_empty() {
             self.output.dirty = dirty;
         }
+        self.hand_over_notices();
     }
 
     fn hand_over(&mut self) {

@@ -1,0 +1,1 @@
+//! Against a small HTTP server that answers what the test says.
