@@ -63,7 +63,9 @@ async fn publish_one(
     engine: &Arc<Engine>,
     publication: &Publication<'_>,
 ) -> Option<PublishOutcome> {
-    submit(engine, publication.publisher, publication).await.ok()
+    submit(engine, publication.publisher, publication)
+        .await
+        .ok()
 }
 
 /// Hands a message to the shard of a client identifier. What is submitted by one identifier keeps its

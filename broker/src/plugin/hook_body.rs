@@ -171,7 +171,11 @@ fn options(of: &v1::Subscription) -> Value {
         add(&mut options, "retain_as_published", json!(true));
     }
     if of.options >> 4 & 0b11 != 0 {
-        add(&mut options, "retain_handling", json!(of.options >> 4 & 0b11));
+        add(
+            &mut options,
+            "retain_handling",
+            json!(of.options >> 4 & 0b11),
+        );
     }
     Value::Object(options)
 }

@@ -169,7 +169,12 @@ impl Shard {
             return;
         }
         let client = self.slots.get(key).map(client_of);
-        self.note_published(client, publication, publish.dup, publish.packet_id.map_or(0, |id| id.get()));
+        self.note_published(
+            client,
+            publication,
+            publish.dup,
+            publish.packet_id.map_or(0, |id| id.get()),
+        );
     }
 
     /// A message of the HTTP API or a will is about to be routed.

@@ -6,7 +6,11 @@
 //! their state, the node in the middle answers when it has got the state itself.
 
 use super::{
-    Shard, ShardRef, mailbox::Mail, shard_of, slots::SlotKey, telling::{drop_name, named},
+    Shard, ShardRef,
+    mailbox::Mail,
+    shard_of,
+    slots::SlotKey,
+    telling::{drop_name, named},
     wall_clock_ms,
 };
 use crate::engine::Engine;
@@ -247,8 +251,7 @@ impl Shard {
 
     /// Forgets states that nobody has asked for.
     pub(super) fn forget_departed(&mut self) {
-        let is_over =
-            |_: &_, departed: &mut Departed| departed.since.elapsed() >= DEPARTED_KEPT;
+        let is_over = |_: &_, departed: &mut Departed| departed.since.elapsed() >= DEPARTED_KEPT;
         let forgotten: Vec<_> = self.departed.extract_if(is_over).collect();
         for ((client_id, _), departed) in forgotten {
             let client = named(&client_id, None);

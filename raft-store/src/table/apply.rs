@@ -236,6 +236,7 @@ impl Run<'_> {
         let reason = op.reason.as_str();
         self.table.sessions.update(&op.client_id, |session| {
             session.expiry_seconds = op.expiry_seconds.unwrap_or(session.expiry_seconds);
+            session.disconnected_reason = reason.into();
             if op.discard_will {
                 session.will = None;
             }

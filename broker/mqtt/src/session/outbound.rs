@@ -5,7 +5,10 @@
 //! or the client is offline they wait in the bounded `queue`. Order is kept per topic and QoS
 //! because identifiers are given in order of arrival and repeated in that order [MQTT-4.6.0-1].
 
-use super::Wire;
+use super::{
+    Wire,
+    waiting::{InflightState, Waiting},
+};
 use crate::{
     codec::{QoS, ReasonCode, SubscriptionIdentifier},
     fanout::Fanout,
@@ -64,58 +67,6 @@ pub enum Pumped<'a> {
 pub struct OutboundLimits {
     /// Messages that may wait behind the window.
     pub queue_messages_max: u32,
-}
-
-/// Where a delivery with QoS 1 or 2 stands.
-#[derive(Clone, Debug)]
-pub enum InflightState {
-    /// PUBLISH sent, not acknowledged: repeated after a reconnect [MQTT-4.4.0-1].
-    Published(Waiting),
-    /// PUBREC received: PUBREL is repeated after a reconnect.
-    Released,
-}
-
-impl InflightState {
-    fn published(self) -> Option<Waiting> {
-        match self {
-            InflightState::Published(waiting) => Some(waiting),
-            InflightState::Released => None,
-        }
-    }
-}
-
-/// A stored publication and how it is to be delivered.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    message: Stored,
-    qos: QoS,
-    retain: bool,
-    subscription_ids: Option<Box<[SubscriptionIdentifier]>>,
-}
-
-impl Waiting {
-    /// What is delivered.
-    pub fn message(&self) -> &Stored {
-        &self.message
-    }
-
-    /// QoS of the delivery.
-    pub fn qos(&self) -> QoS {
-        self.qos
-    }
-
-    /// RETAIN flag of the delivery.
-    pub fn retain(&self) -> bool {
-        self.retain
-    }
-
-    fn delivery(&self) -> Delivery<'_> {
-        Delivery {
-            qos: self.qos,
-            retain: self.retain,
-            subscription_ids: self.subscription_ids.as_deref().unwrap_or(&[]),
-        }
-    }
 }
 
 #[derive(Debug)]

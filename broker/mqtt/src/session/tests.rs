@@ -270,11 +270,9 @@ fn a_message_that_expires_in_the_queue_is_not_sent() {
     );
     let (session, mut wire, scratch) = peer.split();
     let mut done = vec![];
-    session
-        .outbound
-        .pump(&mut wire, 1_000, scratch, |pumped| {
-            done.push(matches!(pumped, Pumped::Dropped(DropReason::Expired, _)));
-        });
+    session.outbound.pump(&mut wire, 1_000, scratch, |pumped| {
+        done.push(matches!(pumped, Pumped::Dropped(DropReason::Expired, _)));
+    });
     assert_eq!(done, [true]);
     assert_eq!(peer.sent(), []);
 }
@@ -288,13 +286,11 @@ fn what_waited_is_told_when_it_is_sent_and_a_repeat_is_not() {
     }
     for _ in 0..2 {
         let (session, mut wire, scratch) = peer.split();
-        session
-            .outbound
-            .resume(&mut wire, 0, scratch, |pumped| {
-                if let Pumped::Sent(packet_id, waiting) = pumped {
-                    done.push((packet_id, waiting.message().origin()));
-                }
-            });
+        session.outbound.resume(&mut wire, 0, scratch, |pumped| {
+            if let Pumped::Sent(packet_id, waiting) = pumped {
+                done.push((packet_id, waiting.message().origin()));
+            }
+        });
     }
     assert_eq!(done, [(1, Origin::Client)]);
 }

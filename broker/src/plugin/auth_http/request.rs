@@ -186,7 +186,9 @@ impl Asker {
 ///
 /// # Errors
 /// Which one is wrong.
-pub(in crate::plugin) fn read_headers(settings: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+pub(in crate::plugin) fn read_headers(
+    settings: &BTreeMap<String, String>,
+) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in settings {
         let wrong = |what: &str| format!("{name}: {what}");

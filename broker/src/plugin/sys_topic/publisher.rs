@@ -99,7 +99,8 @@ impl Publisher {
         let body = hook_body::body(notice, &|client_id| desk.known(client_id));
         let payload = serde_json::to_vec(&body).unwrap_or_default();
         // By the shard of the client: so its messages keep their order, and the shards share the work.
-        self.publish(client_id, &topic, &payload, Retaining::Never).await;
+        self.publish(client_id, &topic, &payload, Retaining::Never)
+            .await;
     }
 
     /// Nothing while the node does not serve: it does not know then what it is part of.
@@ -117,12 +118,14 @@ impl Publisher {
         }
         if let Ok(metrics) = node.metrics().await {
             let metrics = json!(metrics).to_string();
-            self.publish_own(&topics::of_node(id, "metrics"), metrics).await;
+            self.publish_own(&topics::of_node(id, "metrics"), metrics)
+                .await;
         }
     }
 
     async fn publish_own(&mut self, topic: &str, payload: String) {
-        self.publish("", topic, payload.as_bytes(), Retaining::AsSet).await;
+        self.publish("", topic, payload.as_bytes(), Retaining::AsSet)
+            .await;
     }
 
     async fn publish(&mut self, by: &str, topic: &str, payload: &[u8], retaining: Retaining) {

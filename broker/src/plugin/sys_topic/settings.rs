@@ -65,7 +65,9 @@ impl Settings {
         let interval = duration("publish_interval", &file.publish_interval)?;
         if !INTERVAL.contains(&interval) {
             let line = at(file.publish_interval.span().start);
-            return Err(format!("line {line}: publish_interval is out of range: 1s to 1d"));
+            return Err(format!(
+                "line {line}: publish_interval is out of range: 1s to 1d"
+            ));
         }
         let expiry = duration("message_expiry_interval", &file.message_expiry_interval)?;
         let expiry_seconds = u32::try_from(expiry.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX);

@@ -41,7 +41,10 @@ mod tests {
     #[test]
     fn names_are_those_of_rmqtt() {
         let topic = of_client(2, "c", NoticeKind::SessionSubscribed);
-        assert_eq!(topic.as_deref(), Some("$SYS/brokers/2/session/c/subscribed"));
+        assert_eq!(
+            topic.as_deref(),
+            Some("$SYS/brokers/2/session/c/subscribed")
+        );
         assert_eq!(of_node(2, "stats"), "$SYS/brokers/2/stats");
         assert_eq!(of_client(2, "c", NoticeKind::MessagePublish), None);
     }

@@ -76,8 +76,13 @@ impl Plugin for WebHook {
         let settings = Settings::read(text)?;
         let sending = Arc::new(Sending::new(settings.delivery.clone())?);
         let mut service = self.service.lock();
-        let made =
-            || Arc::new(Service::new(self.desk.clone(), settings.limits, sending.clone()));
+        let made = || {
+            Arc::new(Service::new(
+                self.desk.clone(),
+                settings.limits,
+                sending.clone(),
+            ))
+        };
         Ok(Box::new(PreparedHook {
             service: service.get_or_insert_with(made).clone(),
             settings,

@@ -137,7 +137,11 @@ impl Outbox {
     /// So many of the oldest events of a lane are done.
     pub fn done(&self, lane: usize, count: usize, outcome: Outcome) {
         let mut lanes = self.lanes.lock();
-        let done: usize = lanes.all[lane].waiting.drain(..count).map(|body| body.len()).sum();
+        let done: usize = lanes.all[lane]
+            .waiting
+            .drain(..count)
+            .map(|body| body.len())
+            .sum();
         lanes.events -= count;
         lanes.bytes -= done;
         drop(lanes);
@@ -148,12 +152,6 @@ impl Outbox {
         counter.fetch_add(count as u64, Relaxed);
     }
 
-    /// Gives everything up that waits.
-    pub fn abandon(&self) {
-        let waiting = self.waiting();
-        self.count_dropped(waiting as u64);
-    }
-
     /// Events that wait, or are under way.
     pub fn waiting(&self) -> usize {
         self.lanes.lock().events
@@ -162,7 +160,10 @@ impl Outbox {
     /// A request has succeeded.
     pub fn works(&self) {
         if self.problem.lock().now.take().is_some() {
-            tracing::info!(url = self.shown_url(), "a server of rmqtt-web-hook answers again");
+            tracing::info!(
+                url = self.shown_url(),
+                "a server of rmqtt-web-hook answers again"
+            );
         }
     }
 
@@ -189,7 +190,11 @@ impl Outbox {
         if is_due {
             problem.losses_logged_at = Some(Instant::now());
             let url = self.shown_url();
-            tracing::warn!(url, dropped, "rmqtt-web-hook loses events: the queue is full");
+            tracing::warn!(
+                url,
+                dropped,
+                "rmqtt-web-hook loses events: the queue is full"
+            );
         }
     }
 

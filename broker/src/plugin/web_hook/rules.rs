@@ -67,7 +67,10 @@ impl RuleSet {
 
     /// All places that events may be sent to.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
-        self.by_kind.values().flatten().flat_map(|rule| &rule.targets)
+        self.by_kind
+            .values()
+            .flatten()
+            .flat_map(|rule| &rule.targets)
     }
 
     /// Number of the rules.
@@ -78,7 +81,11 @@ impl RuleSet {
     /// As the plugin's settings show them.
     pub fn shown(&self) -> Value {
         let one = |rule: &Rule| {
-            let urls: Vec<_> = rule.targets.iter().map(|t| request::shown_url(&t.url)).collect();
+            let urls: Vec<_> = rule
+                .targets
+                .iter()
+                .map(|t| request::shown_url(&t.url))
+                .collect();
             json!({"action": rule.action, "topics": rule.topics, "urls": urls})
         };
         let all = self.by_kind.iter();

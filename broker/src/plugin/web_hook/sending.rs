@@ -163,7 +163,12 @@ mod tests {
     #[test]
     fn fields_become_parameters() {
         let found = parameters(br#"{"action": "x", "opts": {"qos": 1}, "dup": false, "a": null}"#);
-        let expected = [("a", "null"), ("action", "x"), ("dup", "false"), ("opts", "{\"qos\":1}")];
+        let expected = [
+            ("a", "null"),
+            ("action", "x"),
+            ("dup", "false"),
+            ("opts", "{\"qos\":1}"),
+        ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(found, expected);
     }

@@ -14,7 +14,14 @@ use crate::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::{runtime::Runtime, time::Instant};
 
 /// Notices that are made ready in one go.
@@ -30,6 +37,8 @@ pub(super) struct Service {
     desk: Arc<EngineDesk>,
     pub inbox: Inbox<Heard>,
     state: Mutex<State>,
+    /// Events that were not sent when the plugin was taken out of work.
+    abandoned: AtomicU64,
 }
 
 struct State {
@@ -83,6 +92,7 @@ impl Service {
                 threads: None,
                 turn: 0,
             }),
+            abandoned: AtomicU64::new(0),
         }
     }
 
@@ -151,8 +161,12 @@ impl Service {
         }
         let left: usize = state.outboxes.values().map(|outbox| outbox.waiting()).sum();
         if left > 0 {
-            tracing::warn!(events = left, "rmqtt-web-hook ends with events that were not sent");
+            tracing::warn!(
+                events = left,
+                "rmqtt-web-hook ends with events that were not sent"
+            );
         }
+        self.abandoned.fetch_add(left as u64, Relaxed);
         // The tasks end with their threads, so the queues are of no use to anybody else.
         state.outboxes.clear();
         state.threads = None;
@@ -212,6 +226,7 @@ impl Service {
         json!({
             "waiting": self.inbox.unfinished(),
             "dropped": self.inbox.lost(),
+            "abandoned": self.abandoned.load(Relaxed),
             "urls": outboxes.iter().map(|outbox| outbox.shown()).collect::<Vec<_>>(),
         })
     }

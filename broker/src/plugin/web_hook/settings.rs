@@ -112,7 +112,9 @@ impl<'de> Deserialize<'de> for Written {
             type Value = Written;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a rule: { action = ..., urls = [...], topics = [...] }, or that in JSON")
+                f.write_str(
+                    "a rule: { action = ..., urls = [...], topics = [...] }, or that in JSON",
+                )
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Written, E> {
@@ -180,7 +182,10 @@ impl Settings {
             for rule in &written.0 {
                 let line = file::line_of(text, rule.span().start);
                 let rule = rule.get_ref().read(kind, &file);
-                rules.add(kind, rule.map_err(|problem| format!("line {line}: {problem}"))?);
+                rules.add(
+                    kind,
+                    rule.map_err(|problem| format!("line {line}: {problem}"))?,
+                );
             }
         }
         Ok(Settings {
@@ -213,7 +218,8 @@ impl RuleSettings {
             return Err(format!("{} has no topic, and no topics", kind.as_str()));
         }
         for filter in self.topics.iter().flatten() {
-            topic::validate_filter(filter).map_err(|error| format!("topics: {filter:?}: {error}"))?;
+            topic::validate_filter(filter)
+                .map_err(|error| format!("topics: {filter:?}: {error}"))?;
         }
         if self.method == Method::Get && file.batch_max > 1 {
             return Err("\"get\" sends one event at a time: batch_max has to be 1".into());
@@ -284,7 +290,11 @@ impl File {
 
     /// Without what may be a secret.
     fn shown(&self, rules: &RuleSet) -> Value {
-        let urls: Vec<_> = self.urls.iter().map(|url| request::shown_url(url)).collect();
+        let urls: Vec<_> = self
+            .urls
+            .iter()
+            .map(|url| request::shown_url(url))
+            .collect();
         json!({
             "worker_threads": self.worker_threads,
             "queue_capacity": self.queue_capacity,
@@ -309,7 +319,10 @@ fn duration(name: &str, text: &str, min: Duration) -> Result<Duration, String> {
     let duration = file::duration(text).map_err(|problem| format!("{name}: {problem}"))?;
     match (min..=TIME_MAX).contains(&duration) {
         true => Ok(duration),
-        false => Err(format!("{name} is out of range: {}ms to 1h", min.as_millis())),
+        false => Err(format!(
+            "{name} is out of range: {}ms to 1h",
+            min.as_millis()
+        )),
     }
 }
 
@@ -359,7 +372,11 @@ mod tests {
         for (rules, line, word) in [
             ("rule.client_connect = [\n{},\n{ urls = ['x'] }]", 4, "urls"),
             ("\nrule.client_connects = [{}]", 3, "client_connects"),
-            ("rule.message_publish = [{ topics = ['a/#/b'] }]", 2, "a/#/b"),
+            (
+                "rule.message_publish = [{ topics = ['a/#/b'] }]",
+                2,
+                "a/#/b",
+            ),
             ("rule.client_connect = [{ topics = ['a'] }]", 2, "no topic"),
             ("rule.client_connect = [{ action = 1 }]", 2, "string"),
             ("rule.client_connect = [{ acton = 'x' }]", 2, "acton"),
@@ -367,7 +384,11 @@ mod tests {
             ("rule.client_connect.a = '{}'", 2, "number"),
             ("rule.client_connect = [{ urls = ['ftp://x'] }]", 2, "ftp"),
             ("rule.client_connect = [{ method = 'put' }]", 2, "put"),
-            ("batch_max = 2\nrule.client_connect = [{ method = 'get' }]", 3, "batch_max"),
+            (
+                "batch_max = 2\nrule.client_connect = [{ method = 'get' }]",
+                3,
+                "batch_max",
+            ),
         ] {
             let problem = Settings::read(&format!("{URL}{rules}")).err().expect(rules);
             let begin = format!("line {line}: ");
@@ -400,8 +421,14 @@ mod tests {
     fn no_secret_is_shown() {
         let text = "urls = ['http://name:hush@127.0.0.1/hook?key=hush']\n\
                     http_headers.authorization = 'hush'\nrule.client_connect = [{}]";
-        let shown = Settings::read(text).expect("good settings").shown.to_string();
-        assert!(!shown.contains("hush") && !shown.contains("name:"), "{shown}");
+        let shown = Settings::read(text)
+            .expect("good settings")
+            .shown
+            .to_string();
+        assert!(
+            !shown.contains("hush") && !shown.contains("name:"),
+            "{shown}"
+        );
         assert!(shown.contains("http://127.0.0.1/hook"), "{shown}");
     }
 }
