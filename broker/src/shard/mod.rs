@@ -213,7 +213,7 @@ impl Shard {
         if self.extensions.is_stale() {
             // What has happened is told to those who wanted it then.
             self.hand_over_notices();
+            self.extensions.refresh();
         }
-        self.extensions.refresh();
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{
     Shard,
+    connection::Connection,
     slots::{Slot, SlotKey},
     telling::{drop_name, named},
 };
@@ -109,8 +110,18 @@ impl Shard {
         }
     }
 
-    pub(super) fn note_disconnected(&mut self, client: EventClient, reason: &str) {
-        if self.wants(NoticeKind::ClientDisconnected) {
+    /// `connection` has been taken out of its slot.
+    pub(super) fn note_disconnected(
+        &mut self,
+        key: SlotKey,
+        connection: &Connection,
+        reason: &str,
+    ) {
+        if !self.wants(NoticeKind::ClientDisconnected) {
+            return;
+        }
+        if let Some(slot) = self.slots.get(key) {
+            let client = named(&slot.client_id, Some(connection));
             let reason = reason.to_owned();
             self.note(Some(client), What::Disconnected { reason });
         }
@@ -242,6 +253,9 @@ impl Shard {
     }
 
     pub(super) fn note_acked(&mut self, key: SlotKey, packet_id: u16, waiting: &Waiting) {
+        if !self.wants(NoticeKind::MessageAcked) {
+            return;
+        }
         let publication = waiting.message().publication();
         if !self.wants_about(NoticeKind::MessageAcked, publication.topic) {
             return;

@@ -61,11 +61,7 @@ impl Shard {
         reason: &str,
         reason_code: Option<ReasonCode>,
     ) {
-        let Some(slot) = self.slots.get(key) else {
-            return;
-        };
-        let client = named(&slot.client_id, Some(connection));
-        self.note_disconnected(client, reason);
+        self.note_disconnected(key, connection, reason);
         if !self.is_heard() {
             return;
         }

@@ -48,6 +48,8 @@ struct State {
     threads: Option<Threads>,
     /// Counts the times that the plugin was put to work or taken out.
     turn: u64,
+    /// Counts the times that its threads were started or ended.
+    life: u64,
 }
 
 /// The threads; they are not waited for.
@@ -91,6 +93,7 @@ impl Service {
                 outboxes: BTreeMap::new(),
                 threads: None,
                 turn: 0,
+                life: 0,
             }),
             abandoned: AtomicU64::new(0),
         }
@@ -120,7 +123,8 @@ impl Service {
         }
         match Threads::start(settings.worker_threads) {
             Ok(threads) => {
-                threads.spawn(self.clone().dispatch());
+                state.life += 1;
+                threads.spawn(self.clone().dispatch(state.life));
                 state.threads = Some(threads);
             }
             Err(error) => tracing::error!(%error, "rmqtt-web-hook has no threads: nothing is sent"),
@@ -169,6 +173,7 @@ impl Service {
         self.abandoned.fetch_add(left as u64, Relaxed);
         // The tasks end with their threads, so the queues are of no use to anybody else.
         state.outboxes.clear();
+        state.life += 1;
         state.threads = None;
         drop(state);
         self.inbox.clear();
@@ -180,19 +185,19 @@ impl Service {
     }
 
     /// Makes notices ready and puts them into the queues of their URLs, for ever.
-    async fn dispatch(self: Arc<Self>) {
+    async fn dispatch(self: Arc<Self>, life: u64) {
         loop {
             let heard = self.inbox.take(PIECE_NOTICES).await;
             let count = heard.len();
             for (rules, notice) in heard {
-                self.queue(&rules, &notice);
+                self.queue(&rules, &notice, life);
             }
             self.inbox.finished(count);
             tokio::task::yield_now().await;
         }
     }
 
-    fn queue(self: &Arc<Self>, rules: &RuleSet, notice: &Notice) {
+    fn queue(self: &Arc<Self>, rules: &RuleSet, notice: &Notice, life: u64) {
         let mut body = hook_body::body(notice, &|client_id| self.desk.known(client_id));
         let lane = lane_of(client_of(notice));
         for rule in rules.applying(notice) {
@@ -202,7 +207,10 @@ impl Service {
             };
             let text = Bytes::from(text);
             for target in &rule.targets {
-                let outbox = self.outbox(target);
+                // Ended meanwhile: nobody would empty it.
+                let Some(outbox) = self.outbox(target, life) else {
+                    return;
+                };
                 if outbox.put(lane, text.clone()) == Put::Task {
                     tokio::spawn(empty_lane(self.clone(), outbox, lane));
                 }
@@ -210,14 +218,18 @@ impl Service {
         }
     }
 
-    fn outbox(&self, target: &Target) -> Arc<Outbox> {
+    /// The queue of a URL; `None`: this life of the plugin is over.
+    fn outbox(&self, target: &Target, life: u64) -> Option<Arc<Outbox>> {
         let mut state = self.state.lock();
+        if state.life != life {
+            return None;
+        }
         if let Some(outbox) = state.outboxes.get(target) {
-            return outbox.clone();
+            return Some(outbox.clone());
         }
         let outbox = Arc::new(Outbox::new(target.clone(), state.limits));
         state.outboxes.insert(target.clone(), outbox.clone());
-        outbox
+        Some(outbox)
     }
 
     /// For the plugin's attributes.
