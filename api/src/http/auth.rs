@@ -4,10 +4,11 @@
 use std::hint::black_box;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::code::Code;
 use super::error::ApiError;
 use crate::api::Api;
 use crate::dashboard;
@@ -33,7 +34,7 @@ pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) 
 
 fn unauthorized() -> ApiError {
     let message = "Send the header 'Authorization: Bearer <http_bearer_token>'.";
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    ApiError::new(Code::Unauthorized, message)
 }
 
 /// Exactly `Bearer <token>`.

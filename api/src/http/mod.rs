@@ -3,6 +3,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod body;
+pub(crate) mod code;
 pub(crate) mod error;
 pub(crate) mod page;
 pub(crate) mod parameters;

@@ -33,6 +33,7 @@ mod t84_plugins;
 mod t85_authentication;
 mod t86_web_hook;
 mod t87_sys_topic;
+mod t88_openapi;
 mod t90_refusals;
 mod t91_dev;
 mod t92_ctl;

@@ -10,12 +10,14 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::difference::NodeView;
 use self::verdict::{Choice, Outcome, Publication, Subscriber, Verdict};
 use super::topics::topic_name;
 use crate::api::{Api, Member};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
@@ -23,6 +25,7 @@ use crate::node::{
     ExplainQuestion, ExplainReply, ExplainedGroup, ExplainedSubscriber, LinkState, LiveSubscriber,
     NodeError,
 };
+use crate::openapi::{Header, Operation, TOPIC_NAME, query};
 use crate::router::Endpoints;
 
 /// Access rules are not looked at.
@@ -32,12 +35,39 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
     endpoints.get(
         "/routes/explain",
         explain,
-        "get_route_explanation",
-        "Explain who would get a publication on a topic, and why somebody would not",
+        Operation::json::<Explanation<'static>>(
+            "get_route_explanation",
+            "Explain who would get a publication on a topic, and why somebody would not",
+        )
+        .detail("A dry run of the router; nothing is published.")
+        .query([
+            query::pattern("topic", TOPIC_NAME, "Topic name of the publication.").required(),
+            query::text(
+                "clientid",
+                "Client identifier of the publisher; nobody in particular if left out.",
+            ),
+            query::qos("qos", "QoS of the publication.").default(0),
+            query::number(
+                "from_node",
+                u64::MAX,
+                "The node at which it comes in; if left out, the one that answers.",
+            ),
+            query::one_of(
+                "nodes",
+                &["all"],
+                "all: the routers of all nodes side by side.",
+            ),
+            query::limit("_limit"),
+        ])
+        .consistent()
+        .asks_a_node()
+        .fails([Code::MissingTopic, Code::InvalidTopic, Code::UnknownNode])
+        .header(Header::AppliedIndex)
+        .header(Header::UnreachableNodes),
     )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Explanation<'a> {
     topic: &'a str,
     from_node: u64,
@@ -55,7 +85,8 @@ struct Explanation<'a> {
     nodes: Option<Vec<NodeView>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedSubscriber")]
 struct SubscriberRow<'a> {
     clientid: &'a str,
     node_id: u64,
@@ -79,7 +110,8 @@ struct SubscriberRow<'a> {
     why: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedGroup")]
 struct GroupRow<'a> {
     share: &'a str,
     filter: &'a str,
@@ -100,7 +132,7 @@ impl Asked {
     fn new(query: &Parameters) -> Result<Self, ApiError> {
         let missing = || {
             let message = "Name the topic: ?topic=a/b. (The routes of the topic 'explain' are at /routes/%65xplain.)";
-            ApiError::bad_request("missing_topic", message)
+            ApiError::new(Code::MissingTopic, message)
         };
         let topic = query.text("topic").ok_or_else(missing)?;
         topic_name(&topic)?;
@@ -110,7 +142,7 @@ impl Asked {
             Some(other) => {
                 let message =
                     format!("The parameter 'nodes' is '{other}'; it has to be all, or left out.");
-                return Err(ApiError::bad_request("invalid_parameter", message));
+                return Err(ApiError::new(Code::InvalidParameter, message));
             }
         };
         Ok(Self {
