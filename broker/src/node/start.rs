@@ -12,7 +12,7 @@ use crate::{
     gauges::Gauges,
     link::{self, Link, LinkService},
     observer::TableObserver,
-    plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
+    plugin::{self, Deployment, EngineDesk, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
     settings::Settings,
     shard::{self, mailbox::Mailbox},
     takeovers::Takeovers,
@@ -90,7 +90,8 @@ impl Node {
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config) -> Result<Node, StartError> {
         let (http_control, later_listeners) = HttpControl::new(&config.http);
-        let (plugins, extensions) = plugins(config, &http_control)?;
+        let desk = Arc::new(EngineDesk::default());
+        let (plugins, extensions) = plugins(config, &http_control, &desk)?;
         let ports = Ports::open(config, http_control.settings().address).await?;
         let addresses = ports.addresses;
         let (stopping, stopping_seen) = watch::channel(false);
@@ -119,6 +120,7 @@ impl Node {
             links: links.clone(),
             counters: counters.table(),
             gauges: gauges.clone(),
+            extensions: extensions.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
         let engine = Arc::new(Engine {
@@ -145,6 +147,7 @@ impl Node {
             listener: ports.http,
             later: later_listeners,
             control: http_control,
+            desk,
         };
         let servers = servers(config, &engine, http, ports.rpc, phase_seen)?;
         switches.phase.send_replace(Phase::Serving);
@@ -166,11 +169,14 @@ struct Http {
     /// Listeners that take its place while the node runs.
     later: mpsc::Receiver<TcpListener>,
     control: Arc<HttpControl>,
+    /// Told when there is a node to be asked.
+    desk: Arc<EngineDesk>,
 }
 
 fn plugins(
     config: &Config,
     http: &Arc<HttpControl>,
+    desk: &Arc<EngineDesk>,
 ) -> Result<(PluginHost, Arc<ExtensionsCell>), StartError> {
     let deployment = Deployment {
         dir: config.plugins.dir.clone(),
@@ -178,7 +184,7 @@ fn plugins(
     };
     let members = config.members();
     let members: Vec<_> = members.iter().map(|member| member.to_string()).collect();
-    let all = plugin::all(&members, http.clone());
+    let all = plugin::all(&members, http.clone(), desk);
     PluginHost::start(&deployment, all)
         .map_err(|problems| StartError::Plugins(problems.join("\n  ")))
 }
@@ -338,6 +344,7 @@ fn servers(
     let node = LocalNode::new(engine.clone(), config, sampler.clone(), phase.clone());
     let node = Arc::new(node);
     let local: Arc<dyn raftmq_api::Node> = node.clone();
+    http.desk.runs(engine, &local);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))

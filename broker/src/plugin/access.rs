@@ -18,6 +18,14 @@ pub(crate) enum Access<'a> {
     Subscribe(&'a str),
 }
 
+impl Access<'_> {
+    /// Whether it would speak in the broker's own name: a PUBLISH to a `$SYS` topic.
+    pub fn is_to_system(self) -> bool {
+        matches!(self, Access::Publish(topic)
+            if topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+}
+
 /// Who wants it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who<'a> {
@@ -103,10 +111,12 @@ impl Rule {
             Access::Publish(_) => self.action != Action::Subscribe,
             Access::Subscribe(_) => self.action != Action::Publish,
         };
+        // "Everything" allows no `$SYS` topic, as no `#` matches one [MQTT-4.7.2-1]: it has to be named.
+        let speaks_of_all = self.topics.is_empty()
+            && !(self.permission == Permission::Allow && access.is_to_system());
         of_this_action
             && self.subject.is(who)
-            && (self.topics.is_empty()
-                || self.topics.iter().any(|t| self.speaks_of(t, who, access)))
+            && (speaks_of_all || self.topics.iter().any(|t| self.speaks_of(t, who, access)))
     }
 
     fn speaks_of(&self, pattern: &TopicPattern, who: &Who<'_>, access: Access<'_>) -> bool {
@@ -273,6 +283,33 @@ mod tests {
             ..who("c", Some("u"))
         };
         assert_eq!(rules.verdict(&elsewhere, publish), Verdict::Silent);
+    }
+
+    #[test]
+    fn only_a_rule_that_names_it_allows_to_publish_a_system_topic() {
+        let everything = Rule {
+            topics: Vec::new(),
+            ..rule(Permission::Allow, all(), Action::Both, "")
+        };
+        let c = who("c", None);
+        for allowing in [
+            everything,
+            rule(Permission::Allow, all(), Action::Both, "#"),
+        ] {
+            let rules = rules(vec![allowing]);
+            let system = rules.verdict(&c, Access::Publish("$SYS/brokers"));
+            assert_eq!(system, Verdict::Silent);
+            let other = rules.verdict(&c, Access::Publish("SYS/brokers"));
+            assert_eq!(other, Verdict::Allowed);
+        }
+        let rules = rules(vec![rule(
+            Permission::Allow,
+            all(),
+            Action::Publish,
+            "$SYS/#",
+        )]);
+        let named = rules.verdict(&c, Access::Publish("$SYS/brokers"));
+        assert_eq!(named, Verdict::Allowed);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{HttpControl, Plugin, all};
 use crate::config::HttpConfig;
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/plugins")
@@ -10,7 +10,7 @@ fn folder() -> std::path::PathBuf {
 
 fn plugins() -> Vec<Box<dyn Plugin>> {
     let (control, _) = HttpControl::new(&HttpConfig::default());
-    all(&[], control)
+    all(&[], control, &Arc::default())
 }
 
 fn example(plugin: &dyn Plugin) -> String {

@@ -38,7 +38,8 @@ pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line of a place in the text, counted from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 

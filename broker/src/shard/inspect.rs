@@ -100,7 +100,7 @@ pub(crate) async fn subscribe(
     qos: QoS,
 ) -> Result<Vec<bool>, SubscribeRefusal> {
     let (key, granted, op, engine) = {
-        let shard = shard.borrow();
+        let mut shard = shard.borrow_mut();
         let key = shard.online(&client_id)?;
         let (granted, op) = shard
             .subscribe_for_admin(key, &filters, qos)
@@ -125,7 +125,7 @@ pub(crate) async fn subscribe(
                 .collect();
             for filter in &accepted {
                 if let Some(subscription) = telling::subscription_named(filter, qos.number()) {
-                    shard.borrow().tell_subscribed(key, &subscription);
+                    shard.borrow_mut().tell_subscribed(key, &subscription);
                 }
             }
             Shard::retained_for_admin(&shard, key, &accepted, qos);
@@ -145,8 +145,9 @@ pub(crate) async fn unsubscribe(
     filter: String,
 ) -> Result<bool, SubscribeRefusal> {
     let (key, told, op, engine) = {
-        let shard = shard.borrow();
+        let mut shard = shard.borrow_mut();
         let key = shard.online(&client_id)?;
+        shard.note_unsubscribe(key, &filter);
         let slot = shard
             .slots
             .get(key)
@@ -162,7 +163,7 @@ pub(crate) async fn unsubscribe(
     };
     match engine.propose(op).await {
         Ok(Outcome::Unsubscribed { existed }) => {
-            let shard = shard.borrow();
+            let mut shard = shard.borrow_mut();
             shard.tell_unsubscribed(key, told, &existed);
             shard.count_unsubscribed(&existed);
             Ok(existed.first().copied().unwrap_or(false))

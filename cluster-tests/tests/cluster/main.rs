@@ -31,6 +31,8 @@ mod t72_full_disk;
 mod t80_graceful_stop;
 mod t84_plugins;
 mod t85_authentication;
+mod t86_web_hook;
+mod t87_sys_topic;
 mod t88_openapi;
 mod t90_refusals;
 mod t91_dev;
