@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::api::Api;
 use crate::http::error::ApiError;
-use crate::http::{auth, server};
+use crate::http::{auth, rate, server};
 use crate::resources;
 
 /// One line of `GET /api/v1`.
@@ -150,6 +150,7 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(api.clone(), server::limit_time))
         .layer(from_fn_with_state(api.clone(), auth::check))
+        .layer(from_fn_with_state(api.clone(), rate::limit))
         .layer(map_response(no_foreign_errors))
         .with_state(api)
 }

@@ -35,7 +35,9 @@ mod rewrite;
 mod shared_subscription;
 mod topic_rewrite;
 
-pub(crate) use access::{Access, AccessRules, Verdict, Who};
+pub(crate) use access::{Access, AccessRules, Judgement, Permission, RulesOf, Verdict, Who};
+#[cfg(test)]
+pub(crate) use access::{Action, Rule, Subject, TopicPattern};
 pub(crate) use authentication::{Credentials, Decision, Denial, Grant, decide};
 pub(crate) use auto_subscription::AutoSubscription;
 pub(crate) use extensions::{Extensions, ExtensionsCell, ExtensionsView, RetainLimits};

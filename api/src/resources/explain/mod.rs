@@ -3,15 +3,18 @@
 //! The router of the node at which the publication would come in says where it would go; every node
 //! says how its own sessions are; [`verdict`] puts the two together for each subscriber.
 
+mod acl;
 mod difference;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
+use self::acl::Acl;
 use self::difference::NodeView;
 use self::verdict::{Choice, Outcome, Publication, Subscriber, Verdict};
 use super::topics::topic_name;
@@ -24,9 +27,6 @@ use crate::node::{
     NodeError,
 };
 use crate::router::Endpoints;
-
-/// Access rules are not looked at.
-const NOT_CHECKED: &str = "not_checked";
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
     endpoints.get(
@@ -45,7 +45,8 @@ struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     clientid: Option<&'a str>,
     applied_index: u64,
-    acl: &'static str,
+    #[serde(flatten)]
+    acl: Acl<'a>,
     filters: &'a [String],
     subscribers: Vec<SubscriberRow<'a>>,
     share_groups: Vec<GroupRow<'a>>,
@@ -73,7 +74,9 @@ struct SubscriberRow<'a> {
     inflight_max: Option<u64>,
     queue: Option<u64>,
     queue_max: Option<u64>,
-    acl: &'static str,
+    /// Whether it might subscribe now; that it has subscribed counts.
+    #[serde(flatten)]
+    acl: Acl<'a>,
     outcome: Outcome,
     reason: &'static str,
     why: String,
@@ -117,6 +120,8 @@ impl Asked {
             question: ExplainQuestion {
                 topic,
                 publisher: query.text("clientid").unwrap_or_default(),
+                username: query.text("username"),
+                ip_address: query.text("ip").map(|ip| ip_address(&ip)).transpose()?,
                 limit: query.limit()?,
             },
             from_node: query.number("from_node")?,
@@ -124,6 +129,13 @@ impl Asked {
             wants_all_nodes,
         })
     }
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, ApiError> {
+    text.parse().map_err(|_| {
+        let message = format!("The parameter 'ip' is '{text}'; it has to be an IP address.");
+        ApiError::bad_request("invalid_parameter", message)
+    })
 }
 
 type Answers = Vec<(Member, Result<ExplainReply, NodeError>)>;
@@ -175,7 +187,7 @@ fn explanation<'a>(
         qos: asked.qos,
         clientid: Some(publisher).filter(|publisher| !publisher.is_empty()),
         applied_index: view.applied_index,
-        acl: NOT_CHECKED,
+        acl: scene.publish,
         filters: &view.filters,
         subscribers: view
             .subscribers
@@ -196,6 +208,8 @@ struct Scene<'a> {
     from: u64,
     links: BTreeMap<u64, &'a LinkState>,
     live: BTreeMap<(u64, &'a str), &'a LiveSubscriber>,
+    /// Whether the publication would be taken at all.
+    publish: Acl<'a>,
 }
 
 impl<'a> Scene<'a> {
@@ -209,11 +223,14 @@ impl<'a> Scene<'a> {
                     .map(|l| ((member.id, l.client_id.as_str()), l)),
             )
         });
+        let publish = Acl::of_publisher(view, answers);
         Self {
             publication: Publication {
                 qos: asked.qos,
                 publisher: &asked.question.publisher,
+                is_denied: publish.denies(),
             },
+            publish,
             from,
             links: view.links.iter().map(|link| (link.peer, link)).collect(),
             live: live.flatten().collect(),
@@ -253,7 +270,7 @@ impl<'a> Scene<'a> {
             inflight_max: live.map(|live| live.inflight_max),
             queue: live.map(|live| live.queue),
             queue_max: live.map(|live| live.queue_max),
-            acl: NOT_CHECKED,
+            acl: Acl::new(live.and_then(|live| live.subscribe.as_ref())),
             outcome,
             reason,
             why,
