@@ -9,6 +9,7 @@ use futures::future::{BoxFuture, join_all};
 use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::Consistency;
 use crate::http::rate::RateLimits;
@@ -271,7 +272,7 @@ impl Api {
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the leader did not answer in {limit:?}"),
         };
-        Err(ApiError::unavailable("no_leader", failed))
+        Err(ApiError::new(Code::NoLeader, failed))
     }
 
     /// All nodes: this one, the configured peers, and those in the table; by identifier.

@@ -16,6 +16,7 @@ pub mod event;
 mod http;
 pub mod machine;
 pub mod node;
+mod openapi;
 mod replicated;
 mod resources;
 mod router;

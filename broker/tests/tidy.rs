@@ -302,6 +302,7 @@ fn the_documentation_points_to_what_is_there() {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
         "deploy/README.md",
+        "docs/http-api.md",
     ] {
         let folder = Path::new(page).parent().unwrap_or(Path::new(""));
         for link in read(Path::new(page)).split("](").skip(1) {

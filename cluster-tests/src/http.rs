@@ -77,7 +77,7 @@ impl Http {
         }
     }
 
-    /// Sends this bearer token with every GET and PUT.
+    /// Sends this bearer token with every GET, HEAD and PUT.
     #[must_use]
     pub fn with_token(mut self, token: &str) -> Self {
         self.token = Some(token.into());
@@ -151,6 +151,17 @@ impl Http {
         answer(request)
             .await
             .unwrap_or_else(|error| panic!("POST {path}: {error}"))
+    }
+
+    /// HEAD.
+    ///
+    /// # Panics
+    /// When no answer came.
+    pub async fn head(&self, path: &str) -> Answer {
+        let request = self.authorized(self.client.head(format!("{}{path}", self.base)));
+        answer(request)
+            .await
+            .unwrap_or_else(|error| panic!("HEAD {path}: {error}"))
     }
 
     /// PUT without a body.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::binary::raftmq_binary;
 use crate::http::Http;
@@ -14,6 +14,8 @@ use crate::wait::eventually;
 
 /// How much of a log is shown when a test fails, lines.
 const LOG_LINES_SHOWN: usize = 80;
+/// How long the threads of a process may take to stand still.
+const STOP: Duration = Duration::from_secs(10);
 
 /// How a process ended.
 #[derive(Debug)]
@@ -185,9 +187,21 @@ impl Node {
         }
     }
 
-    /// SIGSTOP: the process stands still, its connections stay open.
-    pub fn sigstop(&self) {
+    /// SIGSTOP: the process stands still, its connections stay open. Waits until every thread does:
+    /// on a busy machine some go on for a while after the signal.
+    ///
+    /// # Panics
+    /// When they still run at the deadline.
+    pub async fn sigstop(&self) {
         self.signal(Signal::STOP);
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        eventually("the process stands still", STOP, async || {
+            match waitid(WaitId::Pid(self.raw_pid()), stopped) {
+                Ok(Some(_)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
     }
 
     /// SIGCONT: the process goes on.
@@ -298,8 +312,11 @@ impl Node {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid().cast_signed()).expect("a process number");
-        kill_process(pid, signal).expect("the signal is sent");
+        kill_process(self.raw_pid(), signal).expect("the signal is sent");
+    }
+
+    fn raw_pid(&self) -> Pid {
+        Pid::from_raw(self.pid().cast_signed()).expect("a process number")
     }
 
     fn show_log(&self) {

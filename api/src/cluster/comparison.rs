@@ -4,6 +4,7 @@
 //! a log entry is written that changes nothing, and each node hashes its table as it is right after it.
 
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 
 /// What each node says of its table at one log entry.
@@ -36,7 +37,7 @@ impl Comparison {
 /// # Errors
 /// 503 when the entry cannot be written: no leader, or this node does not serve.
 pub(crate) async fn compare(api: &Api) -> Result<Comparison, ApiError> {
-    let closed = |_| ApiError::unavailable("stopping", "This node stops.");
+    let closed = |_| ApiError::new(Code::Stopping, "This node stops.");
     let _turn = api.comparing().acquire().await.map_err(closed)?;
     let index = checkpoint(api).await?;
     let ask = api.ask_all(|node| Box::pin(async move { node.table_hash(index).await }));
@@ -60,7 +61,7 @@ async fn checkpoint(api: &Api) -> Result<u64, ApiError> {
             format!("the log entry at which tables are compared was not applied in {limit:?}")
         }
     };
-    Err(ApiError::unavailable("no_leader", failed))
+    Err(ApiError::new(Code::NoLeader, failed))
 }
 
 #[cfg(test)]

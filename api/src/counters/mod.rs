@@ -9,6 +9,7 @@
 
 mod history;
 mod metric;
+mod schema;
 mod stat;
 
 pub use history::{FINE_MS, FINE_REACH_MS, History, Sample, merge, window_ms};

@@ -67,6 +67,11 @@ impl Stat {
             _ => None,
         }
     }
+
+    /// All names under which it is sent.
+    pub(super) fn names(self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name()).chain(self.alias())
+    }
 }
 
 /// The gauges of one node, or of several put together.
@@ -136,7 +141,7 @@ impl Serialize for Stats {
         let mut map = serializer.serialize_map(None)?;
         for stat in Stat::ALL {
             let i = *stat as usize;
-            for name in std::iter::once(stat.name()).chain(stat.alias()) {
+            for name in stat.names() {
                 map.serialize_entry(&format_args!("{name}.count").to_string(), &self.count[i])?;
                 map.serialize_entry(&format_args!("{name}.max").to_string(), &self.max[i])?;
             }

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 
 /// Where the page is. Without the slash at its end the page's own links would lead elsewhere.
@@ -101,7 +102,7 @@ async fn page(headers: HeaderMap) -> Response {
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     let found = FILES.iter().find(|file| file.name == name);
-    let missing = || ApiError::not_found("unknown_path", "The page has no such file.");
+    let missing = || ApiError::new(Code::UnknownPath, "The page has no such file.");
     found.map(|file| answer(file, &headers)).ok_or_else(missing)
 }
 

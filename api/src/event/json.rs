@@ -1,12 +1,13 @@
 //! An event as a row of `GET /api/v1/tail`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Event, EventKind};
 use crate::time;
 
-#[derive(Serialize)]
-struct Row<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Row<'a> {
     event: &'static str,
     node_id: u64,
     at_ms: u64,
@@ -22,9 +23,9 @@ struct Row<'a> {
     kind: Kind<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     Connected {
         proto_ver: u8,
         session_present: bool,

@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 
 pub use budget::Budget;
 pub use filter::EventFilter;
+pub(crate) use json::Row;
 
 use crate::node::NodeError;
 

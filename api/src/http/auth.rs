@@ -5,10 +5,11 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::code::Code;
 use super::connection::ClientAddress;
 use super::error::ApiError;
 use super::rate::{UNLIMITED, Verdict};
@@ -47,7 +48,7 @@ pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) 
 
 fn unauthorized() -> ApiError {
     let message = "Send the header 'Authorization: Bearer <http_bearer_token>'.";
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    ApiError::new(Code::Unauthorized, message)
 }
 
 /// Exactly `Bearer <token>`.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 
+use super::code::Code;
 use super::error::ApiError;
 use crate::api::Api;
 
@@ -31,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for JsonBody<T> {
         let value = serde_json::from_slice(&bytes);
         value
             .map(JsonBody)
-            .map_err(|e| ApiError::bad_request("invalid_json", e.to_string()))
+            .map_err(|e| ApiError::new(Code::InvalidJson, e.to_string()))
     }
 }
 
@@ -63,7 +64,7 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = Vec::new();
     while let Some(part) = stream.next().await {
-        let cut = |e| ApiError::bad_request("incomplete_body", format!("The body broke off: {e}"));
+        let cut = |e| ApiError::new(Code::IncompleteBody, format!("The body broke off: {e}"));
         let part = part.map_err(cut)?;
         if bytes.len() + part.len() > limit {
             discard(stream).await;
@@ -76,10 +77,10 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
 
 fn too_large(limit: usize) -> ApiError {
     let message = format!("The body may have at most {limit} bytes.");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message)
+    ApiError::new(Code::BodyTooLarge, message)
 }
 
 fn too_slow() -> ApiError {
     let message = "The body did not arrive in time; send it at once.";
-    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    ApiError::new(Code::RequestTimeout, message)
 }

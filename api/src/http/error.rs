@@ -2,8 +2,10 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::code::Code;
 use super::reply;
 use crate::node::NodeError;
 
@@ -11,53 +13,58 @@ use crate::node::NodeError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
+    pub(crate) code: Code,
     pub(crate) message: String,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// The body of every error.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Error")]
+pub(crate) struct ErrorBody<'a> {
+    /// What is wrong: stable, from a closed list.
+    #[schemars(extend("enum" = Code::names()))]
     code: &'a str,
+    /// What to do, for people.
+    #[schemars(length(min = 1))]
     message: &'a str,
 }
 
 impl ApiError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    /// With the status of its code.
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            status,
+            status: code.status(),
             code,
             message: message.into(),
         }
     }
 
-    /// 400: the request is wrong.
-    pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    /// 404: there is no such thing.
-    pub(crate) fn not_found(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code, message)
-    }
-
     /// 500: our fault.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", message)
+        Self::new(Code::InternalError, message)
     }
 
-    /// 503: not now, or not from here.
-    pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
+    /// An error that came from elsewhere, known by its status alone.
+    pub(crate) fn foreign(status: StatusCode) -> Self {
+        let code = match status.is_server_error() {
+            true => Code::InternalError,
+            false => Code::Refused,
+        };
+        Self {
+            status,
+            code,
+            message: status.to_string(),
+        }
     }
 
     pub(crate) fn unknown_client(client_id: &str) -> Self {
         let message = format!("There is no client '{client_id}'; GET /api/v1/clients lists them.");
-        Self::not_found("unknown_client", message)
+        Self::new(Code::UnknownClient, message)
     }
 
     pub(crate) fn unknown_node(id: u64) -> Self {
         let message = format!("There is no node {id}; GET /api/v1/brokers lists them.");
-        Self::not_found("unknown_node", message)
+        Self::new(Code::UnknownNode, message)
     }
 }
 
@@ -65,12 +72,12 @@ impl From<NodeError> for ApiError {
     fn from(error: NodeError) -> Self {
         let message = error.to_string();
         match error {
-            NodeError::Unreachable(_) => Self::unavailable("node_unreachable", message),
-            NodeError::NotServing(_) => Self::unavailable("not_ready", message),
-            NodeError::UnknownClient => Self::not_found("unknown_client", message),
-            NodeError::UnknownPlugin => Self::not_found("unknown_plugin", message),
-            NodeError::ClientOffline => Self::unavailable("client_offline", message),
-            NodeError::Refused(_) => Self::bad_request("refused", message),
+            NodeError::Unreachable(_) => Self::new(Code::NodeUnreachable, message),
+            NodeError::NotServing(_) => Self::new(Code::NotReady, message),
+            NodeError::UnknownClient => Self::new(Code::UnknownClient, message),
+            NodeError::UnknownPlugin => Self::new(Code::UnknownPlugin, message),
+            NodeError::ClientOffline => Self::new(Code::ClientOffline, message),
+            NodeError::Refused(_) => Self::new(Code::Refused, message),
             NodeError::Failed(_) => Self::internal(message),
         }
     }
@@ -80,13 +87,13 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if self.status == StatusCode::INTERNAL_SERVER_ERROR {
             tracing::error!(
-                code = self.code,
+                code = self.code.name(),
                 message = self.message,
                 "HTTP request failed"
             );
         }
-        let body = Body {
-            code: self.code,
+        let body = ErrorBody {
+            code: self.code.name(),
             message: &self.message,
         };
         let mut response = reply::json(&body);

@@ -4,6 +4,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod body;
+pub(crate) mod code;
 pub(crate) mod connection;
 pub(crate) mod error;
 mod origin;

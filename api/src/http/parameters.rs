@@ -3,31 +3,46 @@
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
+use super::code::Code;
 use super::error::ApiError;
 use super::page::{Consistency, decode_cursor};
 use crate::api::Api;
 use crate::time;
+
+/// The parameters that the description of an endpoint names.
+#[derive(Debug, Clone)]
+pub(crate) struct Declared(Arc<[&'static str]>);
+
+impl From<Vec<&'static str>> for Declared {
+    fn from(names: Vec<&'static str>) -> Self {
+        Self(names.into())
+    }
+}
 
 /// The parameters of one request, decoded (`application/x-www-form-urlencoded`: `+` is a space).
 #[derive(Debug)]
 pub(crate) struct Parameters {
     values: BTreeMap<String, String>,
     max_row_limit: u32,
+    declared: Option<Declared>,
 }
 
 impl FromRequestParts<Api> for Parameters {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        Self::parse(
-            parts.uri.query().unwrap_or_default(),
-            api.config().max_row_limit,
-        )
+        let query = parts.uri.query().unwrap_or_default();
+        let parameters = Self::parse(query, api.config().max_row_limit)?;
+        Ok(Self {
+            declared: parts.extensions.get().cloned(),
+            ..parameters
+        })
     }
 }
 
@@ -39,19 +54,30 @@ impl Parameters {
             let (name, value) = (decode(name)?, decode(value)?);
             if values.contains_key(&name) {
                 let message = format!("The parameter '{name}' is given twice.");
-                return Err(ApiError::bad_request("duplicate_parameter", message));
+                return Err(ApiError::new(Code::DuplicateParameter, message));
             }
             values.insert(name, value);
         }
         Ok(Self {
             values,
             max_row_limit,
+            declared: None,
         })
+    }
+
+    fn value(&self, name: &str) -> Option<&String> {
+        debug_assert!(
+            self.declared
+                .as_ref()
+                .is_none_or(|all| all.0.contains(&name)),
+            "the parameter '{name}' is read, but the endpoint's description does not name it"
+        );
+        self.values.get(name)
     }
 
     /// A text, as it is.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.values.get(name).cloned()
+        self.value(name).cloned()
     }
 
     /// A whole number of the range of `T`.
@@ -137,20 +163,20 @@ impl Parameters {
         parse: impl FnOnce(&str) -> Option<T>,
         expected: &str,
     ) -> Result<Option<T>, ApiError> {
-        let Some(value) = self.values.get(name) else {
+        let Some(value) = self.value(name) else {
             return Ok(None);
         };
         let wrong = || format!("The parameter '{name}' is '{value}'; it has to be {expected}.");
         parse(value)
             .map(Some)
-            .ok_or_else(|| ApiError::bad_request("invalid_parameter", wrong()))
+            .ok_or_else(|| ApiError::new(Code::InvalidParameter, wrong()))
     }
 }
 
 fn decode(text: &str) -> Result<String, ApiError> {
     let spaced = text.replace('+', " ");
     let decoded = percent_decode_str(&spaced).decode_utf8();
-    let not_utf8 = |_| ApiError::bad_request("invalid_query", "The query string is not UTF-8.");
+    let not_utf8 = |_| ApiError::new(Code::InvalidQuery, "The query string is not UTF-8.");
     decoded.map(|text| text.into_owned()).map_err(not_utf8)
 }
 

@@ -4,6 +4,7 @@
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
+use super::code::Code;
 use super::error::ApiError;
 
 /// The one variable segment of a path, decoded.
@@ -14,7 +15,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let not_utf8 = |_| ApiError::bad_request("invalid_path", "The path is not UTF-8.");
+        let not_utf8 = |_| ApiError::new(Code::InvalidPath, "The path is not UTF-8.");
         let segments = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(not_utf8)?;
@@ -37,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NodeSegment {
         let wrong = || format!("'{text}' is no node identifier; it is a number such as 1.");
         text.parse()
             .map(NodeSegment)
-            .map_err(|_| ApiError::bad_request("invalid_node", wrong()))
+            .map_err(|_| ApiError::new(Code::InvalidNode, wrong()))
     }
 }
 
@@ -53,7 +54,7 @@ impl<S: Send + Sync> FromRequestParts<S> for NodeAndName {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let NodeSegment(node) = NodeSegment::from_request_parts(parts, state).await?;
-        let not_utf8 = |_| ApiError::bad_request("invalid_path", "The path is not UTF-8.");
+        let not_utf8 = |_| ApiError::new(Code::InvalidPath, "The path is not UTF-8.");
         let segments = RawPathParams::from_request_parts(parts, state)
             .await
             .map_err(not_utf8)?;

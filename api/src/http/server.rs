@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::io::AsyncWriteExt;
@@ -17,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::server::TlsStream;
 
+use super::code::Code;
 use super::connection;
 use super::error::ApiError;
 use super::tls::{Tls, follow_files};
@@ -32,7 +32,7 @@ const PLAIN_REFUSED: &str = concat!(
     "HTTP/1.1 400 Bad Request\r\n",
     "content-type: application/json; charset=utf-8\r\n",
     "connection: close\r\n\r\n",
-    r#"{"code":"tls_needed","message":"This port speaks TLS: ask with https://."}"#,
+    r#"{"code":"refused","message":"This port speaks TLS: ask with https://."}"#,
     "\n"
 );
 
@@ -176,8 +176,7 @@ pub(crate) async fn limit_time(State(api): State<Api>, request: Request, next: N
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "request_timeout",
+            Code::AnswerTimeout,
             "The answer took too long; what was asked may still have happened.",
         )
         .into_response(),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{RUNNING, Row};
@@ -10,6 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::BrokerReply;
+use crate::openapi::Operation;
 use crate::router::Endpoints;
 use crate::time;
 
@@ -18,18 +20,19 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/brokers",
             list,
-            "get_brokers",
-            "Return the basic information of all nodes in the cluster",
+            Operation::json::<Vec<Row<Broker>>>(
+                "get_brokers",
+                "Return the basic information of all nodes in the cluster",
+            ),
         )
         .get(
             "/brokers/{node}",
             one,
-            "get_broker",
-            "Return the basic information of one node",
+            Operation::json::<Broker>("get_broker", "Return the basic information of one node"),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Broker {
     datetime: String,
     node_id: u64,

@@ -2,12 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::node::{ClientRow, WillRow, shown_username, split_address};
 use crate::time;
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Client")]
 pub(super) struct ClientJson<'a> {
     clean_start: bool,
     clientid: &'a str,
@@ -36,7 +38,8 @@ pub(super) struct ClientJson<'a> {
     username: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Will")]
 struct WillJson<'a> {
     /// Base64.
     message: String,

@@ -11,6 +11,7 @@ use axum::response::Response;
 
 use super::client_json::ClientJson;
 use crate::api::{Api, Asked, Member};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::encode_cursor;
 use crate::http::parameters::Parameters;
@@ -19,6 +20,7 @@ use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
 use crate::node::{ClientFilter, ClientPage, ClientQuery, ClientRow, Node, NodeError, PageBuilder};
 use crate::node::{merge, shown_username};
+use crate::openapi::{Header, Operation, Parameter, Text, query};
 use crate::replicated::{KnownSession, PIECE_SESSIONS};
 use crate::router::Endpoints;
 
@@ -27,36 +29,69 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/clients",
             list,
-            "get_clients",
-            "Return the clients of the cluster that match the query",
+Operation::json::<Vec<ClientJson<'static>>>("get_clients", "Return the clients of the cluster that match the query").query(parameters()).query([query::boolean("connected", "Whether it is connected.")]).query(queue_parameters()).paged().consistent().header(Header::UnreachableNodes),
         )
         .get(
             "/clients/{clientid}",
             one,
-            "get_client",
-            "Return one client",
+Operation::json::<ClientJson<'static>>("get_client", "Return one client").consistent().asks_a_node().fails([Code::UnknownClient]).header(Header::UnreachableNodes),
         )
         .get(
             "/clients/{clientid}/online",
             online,
-            "get_client_online",
-            "Check whether a client is online",
+Operation::json::<bool>("get_client_online", "Check whether a client is online").detail("A client that is not known is not online.").consistent().header(Header::AppliedIndex),
         )
         .delete(
             "/clients/{clientid}",
             kick,
-            "kick_client",
-            "Disconnect a client and end its session",
+Operation::text("kick_client", "Disconnect a client and end its session", Text::Line("Identifier of the connection: `{node}@{local address}/{remote address}/{clientid}/{username}`.")).detail("An MQTT 5 client gets DISCONNECT with reason 0x98. The node of the client need not be up.").fails([Code::UnknownClient, Code::NoLeader]),
         )
 }
 
-/// The parameters of the list.
+/// The conditions of the list but `connected` and those on queues.
+pub(super) fn parameters() -> [Parameter; 12] {
+    [
+        query::text("clientid", "Client identifier."),
+        query::text("username", "User name."),
+        query::text("ip_address", "Address of the client, without its port."),
+        query::boolean("clean_start", "Whether it connected with a clean start."),
+        query::boolean("session_present", "Whether it came back to a session."),
+        query::number("proto_ver", 255, "Protocol level: 3, 4 or 5."),
+        query::text("_like_clientid", "Part of the client identifier."),
+        query::text("_like_username", "Part of the user name."),
+        query::time("_gte_created_at", "Session created at this time or later."),
+        query::time(
+            "_lte_created_at",
+            "Session created at this time or earlier.",
+        ),
+        query::time("_gte_connected_at", "Connected at this time or later."),
+        query::time("_lte_connected_at", "Connected at this time or earlier."),
+    ]
+}
+
+/// The conditions on queues.
+pub(super) fn queue_parameters() -> [Parameter; 2] {
+    [
+        query::number(
+            "_gte_mqueue_len",
+            u64::MAX,
+            "At least so many messages wait.",
+        ),
+        query::number(
+            "_lte_mqueue_len",
+            u64::MAX,
+            "At most so many messages wait.",
+        ),
+    ]
+}
+
+/// What [`parameters`] and [`queue_parameters`] ask for.
 pub(super) fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
     Ok(ClientFilter {
         client_id: query.text("clientid"),
         username: query.text("username"),
         ip_address: query.text("ip_address"),
-        connected: query.boolean("connected")?,
+        connected: None,
         clean_start: query.boolean("clean_start")?,
         session_present: query.boolean("session_present")?,
         protocol_version: query.number::<u8>("proto_ver")?.map(u32::from),
@@ -72,7 +107,11 @@ pub(super) fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
 }
 
 async fn list(State(api): State<Api>, parameters: Parameters) -> Result<Response, ApiError> {
-    page(&api, &parameters, filter(&parameters)?).await
+    let filter = ClientFilter {
+        connected: parameters.boolean("connected")?,
+        ..filter(&parameters)?
+    };
+    page(&api, &parameters, filter).await
 }
 
 /// A page of those clients that the filter lets through.
@@ -201,8 +240,8 @@ async fn online(
 async fn kick(State(api): State<Api>, Segment(client_id): Segment) -> Result<Response, ApiError> {
     let session = session(&api, &client_id)?;
     let failed = |e: crate::replicated::ReplicationError| {
-        ApiError::unavailable(
-            "no_leader",
+        ApiError::new(
+            Code::NoLeader,
             format!("The session may not have been ended: {e}"),
         )
     };

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Missing, Row};
@@ -9,9 +10,11 @@ use crate::api::Api;
 use crate::cluster::comparison::{Comparison, compare};
 use crate::cluster::doctor::{Evidence, Finding, Severity, diagnose};
 use crate::cluster::evidence::{self, NodeEvidence};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply::{self, Qualifiers};
 use crate::node::{InspectReply, LinkState};
+use crate::openapi::{Header, Operation};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -19,31 +22,42 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/cluster",
             overview,
-            "get_cluster",
-            "Return the leader and every node's role, progress, readiness, disk and links",
+            Operation::json::<Overview<'static>>(
+                "get_cluster",
+                "Return the leader and every node's role, progress, readiness, disk and links",
+            ),
         )
         .get(
             "/cluster/consistency",
             consistency,
-            "get_cluster_consistency",
-            "Compare the replicated tables of all nodes at one log entry",
+            Operation::json::<Consistency>(
+                "get_cluster_consistency",
+                "Compare the replicated tables of all nodes at one log entry",
+            )
+            .fails([Code::NoLeader, Code::Stopping])
+            .header(Header::AppliedIndex),
         )
         .get(
             "/cluster/doctor",
             doctor,
-            "get_cluster_doctor",
-            "Return what is wrong or will be, what shows it, and what to do",
+            Operation::json::<Diagnosis>(
+                "get_cluster_doctor",
+                "Return what is wrong or will be, what shows it, and what to do",
+            )
+            .header(Header::UnreachableNodes),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Cluster")]
 struct Overview<'a> {
     leader_id: Option<u64>,
     term: u64,
     nodes: Vec<Row<MemberRow<'a>, SilentMember<'a>>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ClusterNode")]
 struct MemberRow<'a> {
     node_id: u64,
     node_name: &'a str,
@@ -67,7 +81,8 @@ struct MemberRow<'a> {
 }
 
 /// A node that does not answer, and what the leader knows of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SilentClusterNode")]
 struct SilentMember<'a> {
     node_id: u64,
     node_name: &'a str,
@@ -75,21 +90,22 @@ struct SilentMember<'a> {
     last_contact_ms: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Disk {
     free: u64,
     total: u64,
     log: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Flush {
     count: u64,
     average_us: u64,
     slowest_us: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Link")]
 struct LinkRow {
     peer: u64,
     up: bool,
@@ -186,14 +202,15 @@ fn member_row<'a>(
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Consistency {
     consistent: bool,
     applied_index: u64,
     nodes: Vec<Row<TableRow>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TableHash")]
 struct TableRow {
     node_id: u64,
     applied_index: u64,
@@ -232,7 +249,7 @@ async fn consistency(State(api): State<Api>) -> Result<Response, ApiError> {
     .attach(answer))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Diagnosis {
     /// Nothing critical and no warning.
     healthy: bool,

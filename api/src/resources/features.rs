@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Row;
@@ -10,6 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::{FeaturesReply, NodeError};
+use crate::openapi::Operation;
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -17,19 +19,24 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/features",
             all,
-            "get_features",
-            "Return what each node offers its clients, and whether all offer the same",
+            Operation::json::<AllFeatures>(
+                "get_features",
+                "Return what each node offers its clients, and whether all offer the same",
+            ),
         )
         .get(
             "/features/{node}",
             one,
-            "get_node_features",
-            "Return what one node offers its clients",
+            Operation::json::<AllFeatures>(
+                "get_node_features",
+                "Return what one node offers its clients",
+            ),
         )
 }
 
 /// A node that does not answer is in `nodes` with its error, and has no say in `consistent`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ClusterFeatures")]
 struct AllFeatures {
     consistent: bool,
     node_count: usize,
@@ -39,14 +46,14 @@ struct AllFeatures {
     nodes: Vec<Row<NodeFeatures>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeFeatures {
     node_id: u64,
     node_name: String,
     features: Features,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 struct Features {
     retain: bool,
     message_storage: bool,

@@ -1,18 +1,32 @@
 //! `/live` and `/ready`: for load balancers and orchestrators, outside `/api/v1` and without a token.
 
-use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{MethodFilter, on};
 
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply;
+use crate::openapi::{Operation, Text};
+use crate::router::Endpoints;
 
-pub(crate) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/live", on(MethodFilter::GET, live))
-        .route("/ready", on(MethodFilter::GET, ready))
+pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
+    endpoints
+        .get_at_root(
+            "/live",
+            live,
+            Operation::text("get_live", "Check whether the process answers", Text::Ok)
+                .detail("Depends on no other node and on no disk.")
+                .open(),
+        )
+        .get_at_root(
+            "/ready",
+            ready,
+            Operation::text("get_ready", "Check whether new clients are welcome", Text::Ok)
+                .detail("200 while the listeners are up, the node is not draining, holds its lease, has caught up and belongs to its cluster; else 503 with the reason.")
+                .open()
+                .fails([Code::NotReady]),
+        )
 }
 
 /// The process answers. Depends on no peer and no disk: who restarts a process because of this
@@ -28,5 +42,5 @@ async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
     ready
         .and_then(|()| api.knows_its_cluster())
         .map(|()| reply::text("ok"))
-        .map_err(|why| ApiError::unavailable("not_ready", why))
+        .map_err(|why| ApiError::new(Code::NotReady, why))
 }

@@ -5,6 +5,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::{Api, Member};
@@ -12,6 +13,7 @@ use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::{NodeError, VitalsReply};
+use crate::openapi::Operation;
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -19,18 +21,19 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/health/check",
             all,
-            "check_health",
-            "Check whether the cluster and each of its nodes serve",
+            Operation::json::<Health>(
+                "check_health",
+                "Check whether the cluster and each of its nodes serve",
+            ),
         )
         .get(
             "/health/check/{node}",
             one,
-            "check_node_health",
-            "Check whether one node serves",
+            Operation::json::<Health>("check_node_health", "Check whether one node serves"),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Health {
     running: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,7 +41,7 @@ struct Health {
     nodes: Vec<NodeHealth>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 struct NodeHealth {
     node_id: u64,
     running: bool,

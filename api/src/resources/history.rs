@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Row;
@@ -20,6 +21,7 @@ use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
 use crate::http::segment::NodeSegment;
 use crate::node::{HistoryQuery, Node, NodeError};
+use crate::openapi::{Header, Operation, Parameter, query};
 use crate::router::Endpoints;
 use crate::time;
 
@@ -32,39 +34,82 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/stats/history",
             all::<Stats>,
-            "get_stats_history",
-            "Return the past status data of each node",
+            Operation::json::<OfAll<Stats>>(
+                "get_stats_history",
+                "Return the past status data of each node",
+            )
+            .query(parameters()),
         )
         .get(
             "/stats/history/sum",
             sum::<Stats>,
-            "get_stats_history_sum",
-            "Summarize the past status data of all nodes",
+            Operation::json::<OfCluster<Stats>>(
+                "get_stats_history_sum",
+                "Summarize the past status data of all nodes",
+            )
+            .query(parameters())
+            .header(Header::UnreachableNodes),
         )
         .get(
             "/stats/history/{node}",
             one::<Stats>,
-            "get_node_stats_history",
-            "Return the past status data of one node",
+            Operation::json::<OfNode<Stats>>(
+                "get_node_stats_history",
+                "Return the past status data of one node",
+            )
+            .query(parameters()),
         )
         .get(
             "/metrics/history",
             all::<Metrics>,
-            "get_metrics_history",
-            "Return the past statistical metrics of each node",
+            Operation::json::<OfAll<Metrics>>(
+                "get_metrics_history",
+                "Return the past statistical metrics of each node",
+            )
+            .query(parameters()),
         )
         .get(
             "/metrics/history/sum",
             sum::<Metrics>,
-            "get_metrics_history_sum",
-            "Summarize the past statistical metrics of all nodes",
+            Operation::json::<OfCluster<Metrics>>(
+                "get_metrics_history_sum",
+                "Summarize the past statistical metrics of all nodes",
+            )
+            .query(parameters())
+            .header(Header::UnreachableNodes),
         )
         .get(
             "/metrics/history/{node}",
             one::<Metrics>,
-            "get_node_metrics_history",
-            "Return the past statistical metrics of one node",
+            Operation::json::<OfNode<Metrics>>(
+                "get_node_metrics_history",
+                "Return the past statistical metrics of one node",
+            )
+            .query(parameters()),
         )
+}
+
+/// The span, and how fine.
+fn parameters() -> [Parameter; 5] {
+    [
+        query::number(
+            "minutes",
+            u64::MAX,
+            "So many minutes back; 5 if no span is given.",
+        ),
+        query::number(
+            "hours",
+            u64::MAX,
+            "So many hours back. If several spans are given, minutes come before hours before days.",
+        ),
+        query::number("days", u64::MAX, "So many days back."),
+        query::number(
+            "merge_window",
+            u64::MAX,
+            "Seconds of one row. Raised where samples are not so fine.",
+        ),
+        query::limit("limit"),
+    ]
 }
 
 /// The part of a sample that a resource shows.
@@ -85,14 +130,16 @@ impl Part for Metrics {
 }
 
 /// The span of an answer, Unix milliseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Span {
     from: u64,
     to: u64,
 }
 
 /// `/history`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}History")]
 struct OfAll<T: Serialize> {
     #[serde(flatten)]
     span: Span,
@@ -100,7 +147,8 @@ struct OfAll<T: Serialize> {
 }
 
 /// `/history/{node}`, and one node in `/history`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Node{T}History")]
 struct OfNode<T: Serialize> {
     node: u64,
     #[serde(flatten)]
@@ -109,14 +157,15 @@ struct OfNode<T: Serialize> {
     data: Vec<Point<T>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MissingHistory {
     node: u64,
     error: String,
 }
 
 /// `/history/sum`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}HistorySum")]
 struct OfCluster<T: Serialize> {
     #[serde(flatten)]
     span: Span,
@@ -126,7 +175,8 @@ struct OfCluster<T: Serialize> {
     data: Vec<Point<T>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Point")]
 struct Point<T: Serialize> {
     /// Begin of the window, Unix milliseconds.
     ts: u64,

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Row;
@@ -11,6 +12,7 @@ use crate::http::error::ApiError;
 use crate::http::reply::{self, Qualifiers};
 use crate::http::segment::NodeSegment;
 use crate::node::NodeError;
+use crate::openapi::{Header, Operation};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -18,36 +20,43 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/metrics",
             list,
-            "get_metrics",
-            "Return the statistical metrics of each node",
+            Operation::json::<Vec<Row<NodeMetrics, MissingMetrics>>>(
+                "get_metrics",
+                "Return the statistical metrics of each node",
+            ),
         )
         .get(
             "/metrics/sum",
             sum,
-            "get_metrics_sum",
-            "Summarize the statistical metrics of all nodes",
+            Operation::json::<Metrics>(
+                "get_metrics_sum",
+                "Summarize the statistical metrics of all nodes",
+            )
+            .header(Header::UnreachableNodes),
         )
         .get(
             "/metrics/{node}",
             one,
-            "get_node_metrics",
-            "Return the statistical metrics of one node",
+            Operation::json::<NodeMetrics>(
+                "get_node_metrics",
+                "Return the statistical metrics of one node",
+            ),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeMetrics {
     metrics: Metrics,
     node: MetricsNode,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MetricsNode {
     id: u64,
     name: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MissingMetrics {
     node: MetricsNode,
     error: String,

@@ -7,9 +7,10 @@ mod cluster;
 mod explain;
 mod exposition;
 mod features;
-pub(crate) mod health;
+mod health;
 mod health_check;
 mod history;
+mod index;
 mod metrics;
 mod mqtt;
 mod nodes;
@@ -24,14 +25,20 @@ mod subscriptions;
 mod tail;
 mod topics;
 
+use std::sync::Arc;
+
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::Member;
 use crate::node::NodeError;
 use crate::router::Endpoints;
 
-/// All endpoints below `/api/v1`, in the order in which they are listed.
-pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
+pub(crate) use index::Catalogue;
+
+/// All endpoints, in the order in which they are listed.
+pub(crate) fn endpoints(endpoints: Endpoints, catalogue: &Arc<Catalogue>) -> Endpoints {
+    let endpoints = health::endpoints(index::endpoints(endpoints, catalogue));
     let endpoints = nodes::endpoints(brokers::endpoints(endpoints));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
     let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
@@ -44,15 +51,17 @@ pub(crate) fn endpoints(endpoints: Endpoints) -> Endpoints {
 }
 
 /// What stands in an array for a node that did not answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissingNode")]
 struct Missing {
     node_id: u64,
     error: String,
 }
 
 /// A row, or what stands for it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 enum Row<T, M = Missing> {
     Answer(T),
     Missing(M),

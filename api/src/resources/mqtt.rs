@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::publication::PublishBody;
+use super::publication::{PublishBody, one_named};
 use super::topics::{topic_filter, united};
 use crate::api::{Api, Member};
 use crate::http::body::JsonBody;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::node::NodeError;
+use crate::openapi::{Operation, TOPIC_FILTER, TOPIC_FILTERS, Text};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -20,20 +23,27 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .post(
             "/mqtt/publish",
             publish,
-            "publish",
-            "Publish an MQTT message",
+Operation::text("publish", "Publish an MQTT message", Text::Ok).detail("`ok`: routed and, with QoS 1 and 2, kept by the nodes of its subscribers.")
+                .body::<PublishBody>()
+                .fails([Code::MissingTopic, Code::InvalidTopic, Code::InvalidQos, Code::UnknownEncoding, Code::InvalidBase64, Code::InvalidProperties])
+                .asks_a_node(),
         )
         .post(
             "/mqtt/subscribe",
             subscribe,
-            "subscribe",
-            "Subscribe a connected client to topics",
+Operation::json::<BTreeMap<String, bool>>("subscribe", "Subscribe a connected client to topics").detail("Happens inside the client's session: access rules and limits apply, retained messages are sent. The answer says of each topic filter, without `$share/<group>/`, whether it is subscribed now.")
+                .body::<SubscribeBody>()
+                .fails([Code::MissingTopic, Code::InvalidTopic, Code::InvalidQos])
+                .fails([Code::UnknownClient, Code::ClientOffline])
+                .asks_a_node(),
         )
         .post(
             "/mqtt/unsubscribe",
             unsubscribe,
-            "unsubscribe",
-            "Unsubscribe a connected client from a topic",
+Operation::json::<bool>("unsubscribe", "Unsubscribe a connected client from a topic").detail("The answer says whether there was such a subscription.")
+                .body::<UnsubscribeBody>()
+                .fails([Code::InvalidTopic, Code::UnknownClient, Code::ClientOffline])
+                .asks_a_node(),
         )
 }
 
@@ -46,11 +56,19 @@ async fn publish(
     Ok(reply::text("ok"))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "SubscribeRequest", extend("anyOf" = one_named(&["topic", "topics"])))]
 struct SubscribeBody {
+    /// Topic filter, which may begin with `$share/<group>/`. Spaces around it do not count.
+    #[schemars(regex(pattern = TOPIC_FILTER), extend("allOf" = [{"pattern": r"\S"}]))]
     topic: Option<String>,
+    /// Topic filters with commas between, beside `topic` or instead of it.
+    #[schemars(regex(pattern = TOPIC_FILTERS), extend("allOf" = [{"pattern": r"[^\s,]"}]))]
     topics: Option<String>,
+    /// Client identifier.
     clientid: String,
+    /// 0 if left out.
+    #[schemars(range(max = 2))]
     qos: Option<u64>,
 }
 
@@ -83,9 +101,13 @@ async fn subscribe(
     Ok(reply::json(&answer))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "UnsubscribeRequest")]
 struct UnsubscribeBody {
+    /// Topic filter, which may begin with `$share/<group>/`. Spaces around it do not count.
+    #[schemars(regex(pattern = TOPIC_FILTER), extend("allOf" = [{"pattern": r"\S"}]))]
     topic: String,
+    /// Client identifier.
     clientid: String,
 }
 
@@ -119,11 +141,11 @@ fn owner(api: &Api, client_id: &str) -> Result<Member, ApiError> {
         .into_iter()
         .find(|member| member.id == row.node_id);
     let unknown = || format!("the client's node {} is not known here yet", row.node_id);
-    member.ok_or_else(|| ApiError::unavailable("node_unreachable", unknown()))
+    member.ok_or_else(|| ApiError::new(Code::NodeUnreachable, unknown()))
 }
 
 /// 0 (the default), 1 or 2, else 400.
 pub(super) fn qos(qos: Option<u64>) -> Result<u8, ApiError> {
     let qos = u8::try_from(qos.unwrap_or(0)).ok().filter(|qos| *qos <= 2);
-    qos.ok_or_else(|| ApiError::bad_request("invalid_qos", "'qos' has to be 0, 1 or 2."))
+    qos.ok_or_else(|| ApiError::new(Code::InvalidQos, "'qos' has to be 0, 1 or 2."))
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{RUNNING, Row};
@@ -10,6 +11,7 @@ use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::NodeReply;
+use crate::openapi::Operation;
 use crate::router::Endpoints;
 use crate::time;
 
@@ -18,18 +20,19 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/nodes",
             list,
-            "get_nodes",
-            "Return the status of all nodes in the cluster",
+            Operation::json::<Vec<Row<NodeStatus>>>(
+                "get_nodes",
+                "Return the status of all nodes in the cluster",
+            ),
         )
         .get(
             "/nodes/{node}",
             one,
-            "get_node",
-            "Return the status of one node",
+            Operation::json::<NodeStatus>("get_node", "Return the status of one node"),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeStatus {
     boottime: String,
     connections: u64,

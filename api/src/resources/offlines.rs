@@ -7,14 +7,18 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::Response;
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::clients::{filter, page};
+use super::client_json::ClientJson;
+use super::clients::{filter, page, parameters, queue_parameters};
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
 use crate::node::{ClientFilter, ClientQuery};
+use crate::openapi::{Header, Operation};
 use crate::replicated::{KnownSession, PIECE_SESSIONS, ReplicationError};
 use crate::router::Endpoints;
 
@@ -27,14 +31,12 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/clients/offlines",
             list,
-            "get_offlines",
-            "Return the offline sessions of the cluster that match the query",
+Operation::json::<Vec<ClientJson<'static>>>("get_offlines", "Return the offline sessions of the cluster that match the query").query(parameters()).query(queue_parameters()).paged().consistent().header(Header::UnreachableNodes),
         )
         .delete(
             "/clients/offlines",
             end,
-            "kick_offlines",
-            "End the offline sessions of the cluster that match the query",
+Operation::json::<Ended>("kick_offlines", "End the offline sessions of the cluster that match the query").detail("A client that comes back in between keeps its session. Sessions cannot be ended by the lengths of their queues: _gte_mqueue_len and _lte_mqueue_len are 400.").query(parameters()).refuses(["_gte_mqueue_len", "_lte_mqueue_len"]).fails([Code::NoLeader]).header(Header::AppliedIndex),
         )
 }
 
@@ -49,7 +51,8 @@ async fn list(State(api): State<Api>, parameters: Parameters) -> Result<Response
     page(&api, &parameters, offline(&parameters)?).await
 }
 
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(rename = "EndedSessions")]
 struct Ended {
     /// Sessions ended.
     count: u64,
@@ -69,7 +72,7 @@ async fn end(State(api): State<Api>, parameters: Parameters) -> Result<Response,
     // depend on who answers.
     if query.filter.queue_from.is_some() || query.filter.queue_to.is_some() {
         let message = "Sessions cannot be ended by their mqueue_len; leave it out.";
-        return Err(ApiError::bad_request("invalid_parameter", message));
+        return Err(ApiError::new(Code::InvalidParameter, message));
     }
     let until = Instant::now() + api.config().request_timeout;
     let mut ended = Ended::default();
@@ -113,5 +116,5 @@ async fn end_all(api: &Api, sessions: Vec<KnownSession>) -> Result<u64, ApiError
 
 fn failed(error: ReplicationError) -> ApiError {
     let message = format!("Not all offline sessions may have been ended, ask again: {error}");
-    ApiError::unavailable("no_leader", message)
+    ApiError::new(Code::NoLeader, message)
 }

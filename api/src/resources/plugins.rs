@@ -2,15 +2,18 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use super::Row;
 use crate::api::{Api, Member};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::http::segment::{NodeAndName, NodeSegment};
 use crate::node::{NodeError, PluginCommand, PluginRow};
+use crate::openapi::{Operation, Text};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -18,63 +21,71 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/plugins",
             list,
-            "all_plugins",
-            "Return the plugins of each node",
+            Operation::json::<Vec<Row<NodePlugins, MissingPlugins>>>(
+                "all_plugins",
+                "Return the plugins of each node",
+            ),
         )
         .get(
             "/plugins/{node}",
             of_node,
-            "node_plugins",
-            "Return the plugins of one node",
+            Operation::json::<Vec<Plugin>>("node_plugins", "Return the plugins of one node"),
         )
         .get(
             "/plugins/{node}/{plugin}",
             one,
-            "node_plugin_info",
-            "Return one plugin of one node",
+            Operation::json::<Plugin>("node_plugin_info", "Return one plugin of one node"),
         )
         .get(
             "/plugins/{node}/{plugin}/config",
             config,
-            "node_plugin_config",
-            "Return the configuration of a plugin",
+            Operation::json::<serde_json::Map<String, Value>>(
+                "node_plugin_config",
+                "Return the configuration of a plugin",
+            )
+            .detail("Settings in force, without secrets."),
         );
     endpoints
         .put(
             "/plugins/{node}/{plugin}/config/reload",
             reload,
-            "node_plugin_config_reload",
-            "Read the configuration of a plugin again",
+            Operation::text(
+                "node_plugin_config_reload",
+                "Read the configuration of a plugin again",
+                Text::Ok,
+            )
+            .fails([Code::Refused]),
         )
         .put(
             "/plugins/{node}/{plugin}/load",
             load,
-            "node_plugin_load",
-            "Put a plugin to work",
+            Operation::text("node_plugin_load", "Put a plugin to work", Text::Ok)
+                .fails([Code::Refused]),
         )
         .put(
             "/plugins/{node}/{plugin}/unload",
             unload,
-            "node_plugin_unload",
-            "Take a plugin out of work",
+            Operation::json::<bool>("node_plugin_unload", "Take a plugin out of work")
+                .detail("Whether it was at work.")
+                .fails([Code::Refused]),
         )
 }
 
 /// The plugins of one node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodePlugins {
     node: u64,
     plugins: Vec<Plugin>,
 }
 
 /// What stands in the list for a node that did not answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MissingPlugins {
     node: u64,
     error: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Plugin {
     name: String,
     version: String,

@@ -17,6 +17,7 @@ use crate::http::error::ApiError;
 use crate::http::reply::{self, Qualifiers};
 use crate::http::segment::NodeSegment;
 use crate::node::{Machine, Node, NodeError, VitalsReply};
+use crate::openapi::{Header, Operation, Text};
 use crate::router::Endpoints;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,20 +44,31 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/metrics/prometheus",
             all,
-            "get_prometheus_metrics",
-            "Return the gauges and counters of each node as Prometheus reads them",
+            Operation::text(
+                "get_prometheus_metrics",
+                "Return the gauges and counters of each node as Prometheus reads them",
+                Text::Prometheus,
+            )
+            .header(Header::UnreachableNodes),
         )
         .get(
             "/metrics/prometheus/sum",
             sum,
-            "get_prometheus_metrics_sum",
-            "Summarize the gauges and counters of all nodes as Prometheus reads them",
+            Operation::text(
+                "get_prometheus_metrics_sum",
+                "Summarize the gauges and counters of all nodes as Prometheus reads them",
+                Text::Prometheus,
+            )
+            .header(Header::UnreachableNodes),
         )
         .get(
             "/metrics/prometheus/{node}",
             one,
-            "get_node_prometheus_metrics",
-            "Return the gauges and counters of one node as Prometheus reads them",
+            Operation::text(
+                "get_node_prometheus_metrics",
+                "Return the gauges and counters of one node as Prometheus reads them",
+                Text::Prometheus,
+            ),
         )
 }
 

@@ -1,15 +1,21 @@
 //! The body of `POST /mqtt/publish`, and all that can be wrong with it.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Value, json};
 
 use super::mqtt::qos;
 use super::topics::{topic_name, united};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::node::{AdminPublication, PublishProperties, UserProperty};
+use crate::openapi::TOPIC_NAME;
 
 /// Strings and binary data of MQTT have at most this many bytes (§1.5.4, §1.5.6).
 const STRING_BYTES_MAX: usize = 65_535;
@@ -17,28 +23,52 @@ const STRING_BYTES_MAX: usize = 65_535;
 /// Shown as the publisher when the request names none.
 const DEFAULT_PUBLISHER: &str = "system";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(
+    rename = "Publication",
+    extend("anyOf" = one_named(&["topic", "topics"])),
+    extend("if" = is_base64(), "then" = {"properties": {"payload": {"pattern": BASE64}}})
+)]
 pub(super) struct PublishBody {
+    /// Topic name. Spaces around it do not count.
+    #[schemars(regex(pattern = TOPIC_NAME), extend("allOf" = [{"pattern": r"\S"}]))]
     topic: Option<String>,
+    /// Topic names with commas between, beside `topic` or instead of it.
+    #[schemars(regex(pattern = TOPIC_NAME), extend("allOf" = [{"pattern": r"[^\s,]"}]))]
     topics: Option<String>,
+    /// Client identifier shown as the publisher's; `system` if left out.
     clientid: Option<String>,
     payload: String,
+    /// Of the payload: `plain` (if left out) or `base64`.
+    #[schemars(extend("enum" = ["plain", "base64", null]))]
     encoding: Option<String>,
+    /// 0 if left out.
+    #[schemars(range(max = 2))]
     qos: Option<u64>,
+    /// Whether it is to be retained; it is not if left out.
     retain: Option<bool>,
+    /// For subscribers of MQTT 5.
     properties: Option<Properties>,
 }
 
 /// MQTT 5 §3.3.2.3, those that a publisher may set.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[schemars(rename = "PublicationProperties")]
 struct Properties {
+    /// 1: the payload is UTF-8.
+    #[schemars(range(max = 1))]
     payload_format_indicator: Option<u8>,
     /// RMQTT's name for the one before.
     is_utf8_payload: Option<bool>,
+    /// Seconds.
     message_expiry_interval: Option<u32>,
+    #[schemars(regex(pattern = NO_NULL), length(max = STRING_BYTES_MAX))]
     content_type: Option<String>,
+    /// Topic name.
+    #[schemars(regex(pattern = TOPIC_NAME))]
     response_topic: Option<String>,
-    /// Base64.
+    /// Base64, of at most 65,535 bytes.
+    #[schemars(regex(pattern = BASE64))]
     correlation_data: Option<String>,
     user_properties: Option<UserProperties>,
 }
@@ -46,6 +76,44 @@ struct Properties {
 /// `[["name", "value"], ...]` (names may repeat, order is kept) or `{"name": "value", ...}`.
 #[derive(Debug)]
 struct UserProperties(Vec<(String, String)>);
+
+/// RFC 4648 §4, with padding and without bits that do not count.
+const BASE64: &str =
+    "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
+/// A string of MQTT [MQTT-1.5.4-2].
+const NO_NULL: &str = r"^[^\u0000]*$";
+
+/// At least one of these fields is there.
+pub(super) fn one_named(fields: &[&str]) -> Value {
+    let named = fields
+        .iter()
+        .map(|field| json!({"required": [field], "properties": {(*field): {"type": "string"}}}));
+    named.collect()
+}
+
+fn is_base64() -> Value {
+    json!({"required": ["encoding"], "properties": {"encoding": {"const": "base64"}}})
+}
+
+impl JsonSchema for UserProperties {
+    fn schema_name() -> Cow<'static, str> {
+        "UserProperties".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let text = json!({"type": "string", "pattern": NO_NULL, "maxLength": STRING_BYTES_MAX});
+        let pair = json!({"type": "array", "minItems": 2, "maxItems": 2, "items": text});
+        json_schema!({
+            "description": "Pairs of name and value, whose names may repeat, or an object.",
+            "anyOf": [
+                {"type": "array", "items": pair},
+                {"type": "object", "propertyNames": text, "additionalProperties": text},
+                {"type": "null"},
+            ],
+        })
+    }
+}
 
 impl PublishBody {
     /// The publication, or the first thing that is wrong with it (400).
@@ -75,13 +143,13 @@ fn decode(payload: String, encoding: Option<&str>) -> Result<Bytes, ApiError> {
         "base64" => base64("payload", &payload),
         other => {
             let message = format!("'encoding' is '{other}'; it has to be plain or base64.");
-            Err(ApiError::bad_request("unknown_encoding", message))
+            Err(ApiError::new(Code::UnknownEncoding, message))
         }
     }
 }
 
 fn base64(field: &str, text: &str) -> Result<Bytes, ApiError> {
-    let wrong = |e| ApiError::bad_request("invalid_base64", format!("'{field}': {e}"));
+    let wrong = |e| ApiError::new(Code::InvalidBase64, format!("'{field}': {e}"));
     STANDARD.decode(text).map(Bytes::from).map_err(wrong)
 }
 
@@ -146,7 +214,7 @@ fn string(text: String) -> Result<String, ApiError> {
 }
 
 fn invalid(message: &str) -> ApiError {
-    ApiError::bad_request("invalid_properties", format!("'properties': {message}."))
+    ApiError::new(Code::InvalidProperties, format!("'properties': {message}."))
 }
 
 impl<'de> Deserialize<'de> for UserProperties {

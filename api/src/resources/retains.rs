@@ -9,14 +9,17 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::topics::{plain_filter, topic_name};
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
 use crate::node::{PublishProperties, UserProperty};
+use crate::openapi::{Header, Operation, TOPIC_FILTER, TOPIC_NAME, Text, query};
 use crate::replicated::{KnownRetained, PIECE_RETAINED, ReplicationError};
 use crate::router::Endpoints;
 use crate::time;
@@ -29,24 +32,46 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/retains",
             list,
-            "get_retains",
-            "Return the retained messages whose topic matches a filter",
+            Operation::json::<Page>(
+                "get_retains",
+                "Return the retained messages whose topic matches a filter",
+            )
+            .query([
+                query::pattern("topic_filter", TOPIC_FILTER, "Topic filter.").default("#"),
+                query::number("offset", u64::MAX, "So many messages are skipped.").default(0),
+                query::limit("limit"),
+            ])
+            .consistent()
+            .fails([Code::InvalidTopic])
+            .header(Header::AppliedIndex),
         )
         .delete(
             "/retains",
             delete,
-            "delete_retain",
-            "Delete the retained message of a topic",
+            Operation::text(
+                "delete_retain",
+                "Delete the retained message of a topic",
+                Text::Ok,
+            )
+            .query([query::pattern("topic", TOPIC_NAME, "Topic name.").required()])
+            .fails([
+                Code::MissingTopic,
+                Code::InvalidTopic,
+                Code::UnknownTopic,
+                Code::NoLeader,
+            ]),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetainedPage")]
 struct Page {
     items: Vec<Item>,
     has_more: bool,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetainedMessage")]
 struct Item {
     topic: String,
     /// Retained messages have none here: they are known by their topic.
@@ -61,7 +86,8 @@ struct Item {
     client_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetainedPublish")]
 struct Publish {
     topic: String,
     qos: u32,
@@ -75,7 +101,8 @@ struct Publish {
 }
 
 /// Named as in the body of `POST /mqtt/publish`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "RetainedProperties")]
 struct Properties {
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_format_indicator: Option<u8>,
@@ -205,18 +232,18 @@ async fn read(api: &Api, filter: &str, mut builder: PageBuilder) -> Page {
 }
 
 async fn delete(State(api): State<Api>, parameters: Parameters) -> Result<Response, ApiError> {
-    let missing = || ApiError::bad_request("missing_topic", "Say which with ?topic=...");
+    let missing = || ApiError::new(Code::MissingTopic, "Say which with ?topic=...");
     let topic = parameters.text("topic").ok_or_else(missing)?;
     topic_name(&topic)?;
     let message = api.replicated().retained(&topic);
     let now_ms = time::now_ms();
     if message.is_none_or(|message| message.seconds_left(now_ms) == Some(0)) {
         let message = format!("There is no retained message on '{topic}'.");
-        return Err(ApiError::not_found("unknown_topic", message));
+        return Err(ApiError::new(Code::UnknownTopic, message));
     }
     let failed = |e: ReplicationError| {
         let message = format!("The retained message may not have been deleted: {e}");
-        ApiError::unavailable("no_leader", message)
+        ApiError::new(Code::NoLeader, message)
     };
     api.replicated()
         .delete_retained(&topic)

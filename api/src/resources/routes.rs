@@ -2,16 +2,19 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::topics::topic_name;
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::Page;
 use crate::http::parameters::Parameters;
 use crate::http::reply::Qualifiers;
 use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
+use crate::openapi::{Header, Operation};
 use crate::replicated::PIECE_ROWS;
 use crate::router::Endpoints;
 
@@ -20,18 +23,30 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/routes",
             list,
-            "get_routes",
-            "Return all routes of the cluster",
+            Operation::json::<Vec<Route<'static>>>(
+                "get_routes",
+                "Return all routes of the cluster",
+            )
+            .paged()
+            .consistent()
+            .header(Header::AppliedIndex),
         )
         .get(
             "/routes/{topic}",
             of_topic,
-            "get_route",
-            "Return the routes that a topic name takes",
+            Operation::json::<Vec<Route<'static>>>(
+                "get_route",
+                "Return the routes that a topic name takes",
+            )
+            .detail("All stored topic filters that match the topic name, by the rules of MQTT.")
+            .paged()
+            .consistent()
+            .fails([Code::InvalidTopic])
+            .header(Header::AppliedIndex),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Route<'a> {
     node_id: u64,
     topic: &'a str,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{RUNNING, Row};
@@ -13,6 +14,7 @@ use crate::http::error::ApiError;
 use crate::http::reply::{self, Qualifiers};
 use crate::http::segment::NodeSegment;
 use crate::node::NodeError;
+use crate::openapi::{Header, Operation};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -20,30 +22,31 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/stats",
             list,
-            "get_stats",
-            "Return the status data of each node",
+            Operation::json::<Vec<Row<NodeStats, MissingStats>>>(
+                "get_stats",
+                "Return the status data of each node",
+            ),
         )
         .get(
             "/stats/sum",
             sum,
-            "get_stats_sum",
-            "Summarize the status data of all nodes",
+            Operation::json::<Sum>("get_stats_sum", "Summarize the status data of all nodes")
+                .header(Header::UnreachableNodes),
         )
         .get(
             "/stats/{node}",
             one,
-            "get_node_stats",
-            "Return the status data of one node",
+            Operation::json::<NodeStats>("get_node_stats", "Return the status data of one node"),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NodeStats {
     node: StatsNode,
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct StatsNode {
     id: u64,
     name: String,
@@ -51,13 +54,14 @@ struct StatsNode {
     status: &'static str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct MissingStats {
     node: MissingNode,
     error: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "MissingStatsNode")]
 struct MissingNode {
     id: u64,
     name: String,
@@ -92,20 +96,23 @@ impl NodeStats {
 }
 
 /// `/stats/sum`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StatsSum")]
 struct Sum {
     nodes: BTreeMap<u64, SumNode>,
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StatsSumNode")]
 struct SumNode {
     name: String,
     #[serde(flatten)]
     state: SumState,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged)]
 enum SumState {
     Counted { running: bool, status: &'static str },

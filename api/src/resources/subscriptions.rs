@@ -3,16 +3,19 @@
 use axum::extract::State;
 use axum::response::Response;
 use raftmq_mqtt::topic::matches;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::topics::topic_name;
 use crate::api::Api;
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::{Consistency, Page};
 use crate::http::parameters::Parameters;
 use crate::http::reply::Qualifiers;
 use crate::http::rows::{WriteRow, rows};
 use crate::http::segment::Segment;
+use crate::openapi::{Header, Operation, Parameter, TOPIC_NAME, query};
 use crate::replicated::{KnownSubscription, PIECE_ROWS, SubscriptionPlace, SubscriptionScope};
 use crate::router::Endpoints;
 
@@ -21,18 +24,34 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
         .get(
             "/subscriptions",
             list,
-            "get_subscriptions",
-            "Return the subscriptions that match the query",
+            Operation::json::<Vec<SubscriptionRow<'static>>>(
+                "get_subscriptions",
+                "Return the subscriptions that match the query",
+            )
+            .query([query::text("clientid", "Of this client.")])
+            .query(parameters())
+            .paged()
+            .consistent()
+            .fails([Code::InvalidTopic])
+            .header(Header::AppliedIndex),
         )
         .get(
             "/subscriptions/{clientid}",
             of_client,
-            "get_client_subscriptions",
-            "Return the subscriptions of one client",
+            Operation::json::<Vec<SubscriptionRow<'static>>>(
+                "get_client_subscriptions",
+                "Return the subscriptions of one client",
+            )
+            .query(parameters())
+            .paged()
+            .consistent()
+            .fails([Code::InvalidTopic, Code::UnknownClient])
+            .header(Header::AppliedIndex),
         )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Subscription")]
 struct SubscriptionRow<'a> {
     client_addr: &'a str,
     clientid: &'a str,
@@ -44,7 +63,8 @@ struct SubscriptionRow<'a> {
 }
 
 /// What only MQTT 5 has is left out for a client of an earlier version.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SubscriptionOptions")]
 struct Options<'a> {
     qos: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,6 +137,23 @@ fn weight(subscription: &KnownSubscription) -> usize {
     size_of::<KnownSubscription>() + size_of_val(&*subscription.client)
 }
 
+/// The conditions of the list but the client.
+fn parameters() -> [Parameter; 4] {
+    [
+        query::text(
+            "topic",
+            "Exactly this topic filter, without `$share/<group>/`.",
+        ),
+        query::qos("qos", "Granted QoS."),
+        query::text("share", "Share group."),
+        query::pattern(
+            "_match_topic",
+            TOPIC_NAME,
+            "Topic name that the topic filter matches.",
+        ),
+    ]
+}
+
 /// The conditions of the list; all given ones hold for a row.
 struct Filter {
     client_id: Option<String>,
@@ -131,7 +168,7 @@ impl Filter {
         let match_topic = query.text("_match_topic");
         match_topic.as_deref().map(topic_name).transpose()?;
         Ok(Self {
-            client_id: query.text("clientid"),
+            client_id: None,
             topic: query.text("topic"),
             qos: query.qos("qos")?,
             share: query.text("share"),
@@ -201,7 +238,8 @@ impl Question {
 }
 
 async fn list(State(api): State<Api>, query: Parameters) -> Result<Response, ApiError> {
-    let question = Question::new(&query)?;
+    let mut question = Question::new(&query)?;
+    question.filter.client_id = query.text("clientid");
     api.freshen(question.consistency).await?;
     Ok(question.answer(&api).await)
 }

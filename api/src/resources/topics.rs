@@ -2,6 +2,7 @@
 
 use raftmq_mqtt::topic::{SharedFilter, TopicError, validate_filter, validate_name};
 
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 
 /// A valid topic name, or 400.
@@ -25,8 +26,8 @@ pub(super) fn plain_filter(filter: &str) -> Result<&str, ApiError> {
 
 fn invalid(what: &str, text: &str, error: &TopicError) -> ApiError {
     let shown: String = text.chars().take(100).collect();
-    ApiError::bad_request(
-        "invalid_topic",
+    ApiError::new(
+        Code::InvalidTopic,
         format!("'{shown}' is no valid {what}: {error}"),
     )
 }
@@ -47,7 +48,7 @@ pub(super) fn united(topic: Option<&str>, topics: Option<&str>) -> Result<Vec<St
     if united.is_empty() {
         let message =
             "Name at least one topic in 'topic' or, with commas between them, in 'topics'.";
-        return Err(ApiError::bad_request("missing_topic", message));
+        return Err(ApiError::new(Code::MissingTopic, message));
     }
     Ok(united)
 }

@@ -26,7 +26,7 @@ pub(super) async fn longest_queues(engine: &Engine) -> Vec<ShareMemberState> {
         let Some(session) = table.session(&live.client_id) else {
             continue;
         };
-        for subscription in &session.subscriptions {
+        for subscription in session.subscriptions() {
             let Some(share) = &subscription.share else {
                 continue;
             };

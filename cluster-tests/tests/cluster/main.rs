@@ -31,6 +31,7 @@ mod t72_full_disk;
 mod t80_graceful_stop;
 mod t84_plugins;
 mod t85_authentication;
+mod t88_openapi;
 mod t89_api_security;
 mod t90_refusals;
 mod t91_dev;

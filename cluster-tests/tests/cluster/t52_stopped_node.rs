@@ -20,7 +20,7 @@ async fn stopped(leads: bool) {
     stale.subscribed("stale", 1).await;
     let fresh = cluster.connect(others[1], "fresh").open().await;
 
-    cluster.node(stopped).sigstop();
+    cluster.node(stopped).sigstop().await;
     let since = Instant::now();
     within(
         "SUBACK of the others",
@@ -81,7 +81,7 @@ async fn a_publish_that_was_waiting_in_a_stopped_node_misses_nobody() {
     let other = cluster.others(stopped)[0];
     let publisher = cluster.connect(stopped, "publisher").open().await;
     let mut subscriber = cluster.connect(other, "subscriber").open().await;
-    cluster.node(stopped).sigstop();
+    cluster.node(stopped).sigstop().await;
     let publish = publisher.submit("waits", 1, false, "x").await.unwrap();
     subscriber.subscribed("waits", 0).await;
     cluster.node(stopped).sigcont();
@@ -96,7 +96,7 @@ async fn a_short_stop_costs_nobody_the_connection() {
     let cluster = Cluster::start(3).await;
     let stopped = cluster.roles().await.followers[0];
     let client = cluster.connect(stopped, "patient").open().await;
-    cluster.node(stopped).sigstop();
+    cluster.node(stopped).sigstop().await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     cluster.node(stopped).sigcont();
     client.subscribed("patient", 1).await;

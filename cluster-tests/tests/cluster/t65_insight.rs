@@ -180,7 +180,7 @@ async fn a_stopped_node_holds_nobody_up_beyond_the_deadline() {
     let cluster = cluster.start().await;
     let stopped = cluster.roles().await.followers[0];
     let others = cluster.others(stopped);
-    cluster.node(stopped).sigstop();
+    cluster.node(stopped).sigstop().await;
     for &asked in &others {
         let expected = [("no_spare_node", None), ("node_unreachable", Some(stopped))];
         doctor_finds(&cluster, asked, &expected).await;

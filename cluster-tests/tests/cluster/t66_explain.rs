@@ -211,7 +211,7 @@ async fn a_stopped_node_is_named_and_the_rest_is_explained() {
     let others = cluster.others(stopped);
     let client = cluster.connect(others[0], "awake").open().await;
     client.subscribed("t", 1).await;
-    cluster.node(stopped).sigstop();
+    cluster.node(stopped).sigstop().await;
     for &asked in &others {
         let path = "/api/v1/routes/explain?topic=t&qos=1";
         let answer = cluster.node(asked).http().get(path).await;

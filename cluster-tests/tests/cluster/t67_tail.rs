@@ -173,7 +173,7 @@ async fn a_killed_node_is_named_and_heard_again_when_it_is_back() {
 async fn a_node_that_stands_still_is_named() {
     let cluster = Cluster::start(3).await;
     let mut tail = Tail::listening(cluster.node(1).http_address(), "?node=3", 1).await;
-    cluster.node(3).sigstop();
+    cluster.node(3).sigstop().await;
     let lost = tail.next(START).await.unwrap();
     cluster.node(3).sigcont();
     assert_eq!(

@@ -22,6 +22,7 @@ pub(crate) mod testing;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -37,7 +38,7 @@ pub(crate) struct Evidence {
 }
 
 /// How soon somebody has to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Severity {
     /// Now: service is down, or the next failure takes it down.
@@ -49,7 +50,7 @@ pub(crate) enum Severity {
 }
 
 /// One thing that was found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
     /// Stable: scripts may rely on it.

@@ -15,10 +15,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::code::Code;
 use super::connection::ClientAddress;
 use super::error::ApiError;
 use crate::api::{Api, ApiConfig};
@@ -183,7 +184,7 @@ impl IntoResponse for Refusal {
             ),
         };
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        let refusal = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", message);
+        let refusal = ApiError::new(Code::TooManyRequests, message);
         let mut response = refusal.into_response();
         response
             .headers_mut()

@@ -1,6 +1,7 @@
 //! The limits together, by a clock that the test moves.
 
 use super::*;
+use axum::http::StatusCode;
 
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));

@@ -1,5 +1,6 @@
 //! What the access rules say, as the answer shows it.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Answers;
@@ -10,9 +11,10 @@ const DENIED: &str = "denied";
 const NOT_CHECKED: &str = "not_checked";
 
 /// Fields of a row.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(super) struct Acl<'a> {
     /// `allowed`, `denied` or `not_checked`.
+    #[schemars(extend("enum" = ["allowed", "denied", "not_checked"]))]
     acl: &'a str,
     /// The number of the rule that decides, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,6 +22,7 @@ pub(super) struct Acl<'a> {
     /// Whose rule it is: `rmqtt-acl`, or `client`.
     #[serde(skip_serializing_if = "Option::is_none")]
     acl_source: Option<&'a str>,
+    /// For people.
     acl_why: &'a str,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::api::Member;
@@ -12,7 +13,8 @@ use crate::node::{ExplainReply, ExplainedSubscriber, NodeError};
 const SHOWN_MAX: usize = 100;
 
 /// One node's answer beside that of the publisher's node.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedNode")]
 #[serde(untagged)]
 pub(super) enum NodeView {
     Answer {

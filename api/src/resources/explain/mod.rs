@@ -12,6 +12,7 @@ use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::acl::Acl;
@@ -19,6 +20,7 @@ use self::difference::NodeView;
 use self::verdict::{Choice, Outcome, Publication, Subscriber, Verdict};
 use super::topics::topic_name;
 use crate::api::{Api, Member};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
 use crate::http::reply::{self, Qualifiers};
@@ -26,18 +28,54 @@ use crate::node::{
     ExplainQuestion, ExplainReply, ExplainedGroup, ExplainedSubscriber, LinkState, LiveSubscriber,
     NodeError,
 };
+use crate::openapi::{Header, Operation, TOPIC_NAME, query};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
     endpoints.get(
         "/routes/explain",
         explain,
-        "get_route_explanation",
-        "Explain who would get a publication on a topic, and why somebody would not",
+        Operation::json::<Explanation<'static>>(
+            "get_route_explanation",
+            "Explain who would get a publication on a topic, and why somebody would not",
+        )
+        .detail("A dry run of the router; nothing is published.")
+        .query([
+            query::pattern("topic", TOPIC_NAME, "Topic name of the publication.").required(),
+            query::text(
+                "clientid",
+                "Client identifier of the publisher; nobody in particular if left out.",
+            ),
+            query::text(
+                "username",
+                "User name of the publisher, for access rules, when it is not connected.",
+            ),
+            query::text(
+                "ip",
+                "IP address of the publisher, for access rules, when it is not connected.",
+            ),
+            query::qos("qos", "QoS of the publication.").default(0),
+            query::number(
+                "from_node",
+                u64::MAX,
+                "The node at which it comes in; if left out, the one that answers.",
+            ),
+            query::one_of(
+                "nodes",
+                &["all"],
+                "all: the routers of all nodes side by side.",
+            ),
+            query::limit("_limit"),
+        ])
+        .consistent()
+        .asks_a_node()
+        .fails([Code::MissingTopic, Code::InvalidTopic, Code::UnknownNode])
+        .header(Header::AppliedIndex)
+        .header(Header::UnreachableNodes),
     )
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Explanation<'a> {
     topic: &'a str,
     from_node: u64,
@@ -56,7 +94,8 @@ struct Explanation<'a> {
     nodes: Option<Vec<NodeView>>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedSubscriber")]
 struct SubscriberRow<'a> {
     clientid: &'a str,
     node_id: u64,
@@ -82,7 +121,8 @@ struct SubscriberRow<'a> {
     why: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ExplainedGroup")]
 struct GroupRow<'a> {
     share: &'a str,
     filter: &'a str,
@@ -103,7 +143,7 @@ impl Asked {
     fn new(query: &Parameters) -> Result<Self, ApiError> {
         let missing = || {
             let message = "Name the topic: ?topic=a/b. (The routes of the topic 'explain' are at /routes/%65xplain.)";
-            ApiError::bad_request("missing_topic", message)
+            ApiError::new(Code::MissingTopic, message)
         };
         let topic = query.text("topic").ok_or_else(missing)?;
         topic_name(&topic)?;
@@ -113,7 +153,7 @@ impl Asked {
             Some(other) => {
                 let message =
                     format!("The parameter 'nodes' is '{other}'; it has to be all, or left out.");
-                return Err(ApiError::bad_request("invalid_parameter", message));
+                return Err(ApiError::new(Code::InvalidParameter, message));
             }
         };
         Ok(Self {
@@ -134,7 +174,7 @@ impl Asked {
 fn ip_address(text: &str) -> Result<IpAddr, ApiError> {
     text.parse().map_err(|_| {
         let message = format!("The parameter 'ip' is '{text}'; it has to be an IP address.");
-        ApiError::bad_request("invalid_parameter", message)
+        ApiError::new(Code::InvalidParameter, message)
     })
 }
 

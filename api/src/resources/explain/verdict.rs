@@ -1,6 +1,7 @@
 //! What would become of a publication at one subscriber: the same rules as the session's own
 //! (`broker/mqtt/src/session/outbound`), applied to what is known of it from outside.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::node::{ExplainedSubscriber, LinkState, LiveSubscriber};
@@ -16,7 +17,7 @@ pub(super) fn granted_qos(options: u32) -> u8 {
 }
 
 /// What would become of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Outcome {
     /// It would be sent at once.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream, Stream};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sources::Heard;
-use crate::event::{Budget, Told};
+use crate::event::{Budget, Row, Told};
 
 /// Events per second of one listener, from all nodes together.
 const EVENTS_PER_SECOND: u32 = 1_000;
@@ -18,14 +19,29 @@ const SKIPPED_TOLD_AFTER: Duration = Duration::from_secs(1);
 /// A comment (WHATWG HTML §9.2.6): readers ignore it, proxies see that the connection lives.
 const COMMENT: &str = ": nothing happened\n\n";
 
-#[derive(Serialize)]
-struct Skipped {
+/// The data of an event.
+#[derive(JsonSchema)]
+#[schemars(untagged, rename = "TailData")]
+#[expect(
+    dead_code,
+    reason = "it names the shapes for the description; each is written by itself"
+)]
+pub(super) enum TailData<'a> {
+    Event(Row<'a>),
+    Skipped(Skipped),
+    NodeState(NodeState<'a>),
+}
+
+/// Events that were left out.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Skipped {
     event: &'static str,
     count: u64,
 }
 
-#[derive(Serialize)]
-struct NodeState<'a> {
+/// Whether a node's events come: `listening` or `unreachable`.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NodeState<'a> {
     event: &'static str,
     node_id: u64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,17 +18,41 @@ use raftmq_mqtt::topic;
 
 use crate::api::{Api, Member};
 use crate::event::{EventFilter, EventName};
+use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Parameters;
+use crate::openapi::{Operation, TOPIC_FILTER, query};
 use crate::router::Endpoints;
-use lines::Lines;
+use lines::{Lines, TailData};
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
     endpoints.get(
         "/tail",
         tail,
-        "tail",
-        "Follow what happens to clients of the cluster, as server-sent events",
+        Operation::events::<TailData<'static>>(
+            "tail",
+            "Follow what happens to clients of the cluster, as server-sent events",
+        )
+        .query([
+            query::text("clientid", "Of this client."),
+            query::pattern(
+                "topic",
+                TOPIC_FILTER,
+                "About a topic that this topic filter matches.",
+            ),
+            query::words(
+                "event",
+                EventName::ALL.map(EventName::as_str),
+                "Kinds of events, with commas between; all if left out.",
+            ),
+            query::number("node", u64::MAX, "Of this node; of all if left out."),
+        ])
+        .fails([
+            Code::InvalidTopic,
+            Code::UnknownEvent,
+            Code::UnknownNode,
+            Code::TooManyListeners,
+        ]),
     )
 }
 
@@ -40,7 +64,7 @@ async fn tail(State(api): State<Api>, parameters: Parameters) -> Result<Response
             "{} listen already on this node; ask another one.",
             api.config().max_listeners
         );
-        ApiError::unavailable("too_many_listeners", message)
+        ApiError::new(Code::TooManyListeners, message)
     })?;
     let told = sources::merged(&api, members, &filter);
     let lines = Lines::new(told, api.config().tail_heartbeat).into_stream();
@@ -71,7 +95,7 @@ fn filter(parameters: &Parameters) -> Result<EventFilter, ApiError> {
     let topic = parameters.text("topic");
     if let Some(Err(error)) = topic.as_deref().map(topic::validate_filter) {
         let message = format!("'topic' is no topic filter: {error}.");
-        return Err(ApiError::bad_request("invalid_topic", message));
+        return Err(ApiError::new(Code::InvalidTopic, message));
     }
     Ok(EventFilter {
         client_id: parameters.text("clientid"),
@@ -85,7 +109,7 @@ fn names(list: String) -> Result<Vec<EventName>, ApiError> {
         EventName::parse(name.trim()).ok_or_else(|| {
             let known = EventName::ALL.map(EventName::as_str).join(", ");
             let message = format!("There is no event '{name}'; there are {known}.");
-            ApiError::bad_request("unknown_event", message)
+            ApiError::new(Code::UnknownEvent, message)
         })
     };
     list.split(',').map(name).collect()

@@ -200,7 +200,7 @@ async fn messages_for_a_node_that_stands_still_are_under_way_and_then_dropped() 
     subscribed(&mut subscriber, 4, "t", 0).await;
     let mut publisher = raw(&cluster, from, 4, "publisher", true).await;
     published(&mut publisher, 4, "t", b"warm").await;
-    cluster.node(to).sigstop();
+    cluster.node(to).sigstop().await;
     for _ in 0..MESSAGES {
         publisher.send(&packet::publish(4, "t", 0, 0, b"x")).await;
     }

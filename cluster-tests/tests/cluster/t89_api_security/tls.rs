@@ -82,7 +82,7 @@ async fn a_node_is_asked_over_tls_and_its_certificate_exchanged_while_it_runs() 
     );
     let plain = cluster.node(1).http().get("/live").await;
     assert_eq!(plain.status, 400, "{plain:?}");
-    assert_eq!(plain.json()["code"], "tls_needed");
+    assert_eq!(plain.json()["code"], "refused");
     assert!(cluster.node(1).log_text().contains("  HTTP API  https://"));
 
     files.exchange(&cluster);

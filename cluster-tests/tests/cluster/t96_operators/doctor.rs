@@ -1,6 +1,8 @@
 //! Findings of `/cluster/doctor` that need real sessions and real certificates, and the time of the start.
 
-use raftmq_cluster_tests::{Cluster, RawClient, SOON, START, Setup, eventually, run_program};
+use raftmq_cluster_tests::{
+    Cluster, RawClient, SOON, START, Setup, eventually, packet, run_program,
+};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 
