@@ -93,15 +93,75 @@ pub(crate) enum TopicPattern {
     Equal(String),
 }
 
+/// Whose rules decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RulesOf {
+    /// They came with the client's authentication.
+    Client,
+    /// The node's own (`rmqtt-acl`).
+    Node,
+}
+
+/// Why something is allowed or denied, for people who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// No rule holds for the client.
+    Superuser,
+    /// No rule speaks of it, so it is allowed.
+    Unspoken,
+    /// A rule decides.
+    Rule {
+        permission: Permission,
+        /// From 1, in the order of its list.
+        number: usize,
+        of: RulesOf,
+    },
+}
+
+impl Judgement {
+    /// By the first list that speaks of it.
+    pub fn new(
+        lists: &[(RulesOf, Option<&AccessRules>)],
+        who: &Who<'_>,
+        access: Access<'_>,
+    ) -> Judgement {
+        let decided = lists.iter().find_map(|(of, rules)| {
+            let (at, rule) = (*rules)?.deciding(who, access)?;
+            Some(Judgement::Rule {
+                permission: rule.permission,
+                number: at + 1,
+                of: *of,
+            })
+        });
+        decided.unwrap_or(Judgement::Unspoken)
+    }
+
+    /// Whether a rule denies it.
+    pub fn denies(self) -> bool {
+        matches!(
+            self,
+            Judgement::Rule {
+                permission: Permission::Deny,
+                ..
+            }
+        )
+    }
+}
+
 impl AccessRules {
     /// What the first rule that applies says.
     pub fn verdict(&self, who: &Who<'_>, access: Access<'_>) -> Verdict {
-        let applies = |rule: &&Rule| rule.applies(who, access);
-        match self.rules.iter().find(applies).map(|rule| rule.permission) {
+        match self.deciding(who, access).map(|(_, rule)| rule.permission) {
             Some(Permission::Allow) => Verdict::Allowed,
             Some(Permission::Deny) => Verdict::Denied,
             None => Verdict::Silent,
         }
+    }
+
+    /// The first rule that applies, and where it stands, from 0.
+    fn deciding(&self, who: &Who<'_>, access: Access<'_>) -> Option<(usize, &Rule)> {
+        let mut rules = self.rules.iter().enumerate();
+        rules.find(|(_, rule)| rule.applies(who, access))
     }
 }
 
@@ -211,6 +271,28 @@ mod tests {
             rules.verdict(&c, Access::Subscribe("a/b")),
             Verdict::Allowed
         );
+    }
+
+    #[test]
+    fn a_judgement_names_the_rule_and_the_clients_own_rules_come_first() {
+        let own = rules(vec![rule(Permission::Allow, all(), Action::Both, "a/b")]);
+        let nodes = rules(vec![
+            rule(Permission::Allow, all(), Action::Both, "x"),
+            rule(Permission::Deny, all(), Action::Both, "a/#"),
+        ]);
+        let lists = [(RulesOf::Client, Some(&own)), (RulesOf::Node, Some(&nodes))];
+        let judged = |topic| Judgement::new(&lists, &who("c", None), Access::Publish(topic));
+        let by = |permission, number, of| Judgement::Rule {
+            permission,
+            number,
+            of,
+        };
+        assert_eq!(judged("a/b"), by(Permission::Allow, 1, RulesOf::Client));
+        assert_eq!(judged("a/c"), by(Permission::Deny, 2, RulesOf::Node));
+        assert!(judged("a/c").denies() && !judged("a/b").denies());
+        assert_eq!(judged("y"), Judgement::Unspoken);
+        let none = Judgement::new(&[], &who("c", None), Access::Publish("a/c"));
+        assert_eq!(none, Judgement::Unspoken);
     }
 
     #[test]

@@ -9,7 +9,7 @@ fn folder() -> std::path::PathBuf {
 }
 
 fn plugins() -> Vec<Box<dyn Plugin>> {
-    let (control, _) = HttpControl::new(&HttpConfig::default());
+    let (control, _) = HttpControl::new(&HttpConfig::default(), None);
     all(&[], control, &Arc::default())
 }
 

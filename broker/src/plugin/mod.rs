@@ -40,7 +40,9 @@ mod sys_topic;
 mod topic_rewrite;
 mod web_hook;
 
-pub(crate) use access::{Access, AccessRules, Verdict, Who};
+pub(crate) use access::{Access, AccessRules, Judgement, Permission, RulesOf, Verdict, Who};
+#[cfg(test)]
+pub(crate) use access::{Action, Rule, Subject, TopicPattern};
 pub(crate) use authentication::{Credentials, Decision, Denial, Grant, decide};
 pub(crate) use auto_subscription::AutoSubscription;
 pub(crate) use desk::EngineDesk;

@@ -68,6 +68,23 @@ impl Shard {
         live.collect()
     }
 
+    /// The `count` sessions with the longest queues, in no particular order; none whose queue is empty.
+    pub fn longest_queues(&self, count: usize) -> Vec<LiveSession> {
+        let queues = self.slots.iter().filter_map(|(_, slot)| {
+            let queue = slot.session.outbound.queue_len();
+            (queue > 0).then_some((queue, &slot.client_id))
+        });
+        let mut queues: Vec<_> = queues.collect();
+        if queues.len() > count {
+            queues.select_nth_unstable_by(count, |a, b| b.cmp(a));
+            queues.truncate(count);
+        }
+        let longest = queues.into_iter();
+        longest
+            .filter_map(|(_, client_id)| self.live_session(client_id))
+            .collect()
+    }
+
     /// How much this shard's sessions hold.
     pub fn load(&self) -> Load {
         let mut load = Load::default();

@@ -3,7 +3,7 @@
 
 use super::{Shard, deferred::Owner, slots::SlotKey};
 use crate::{
-    plugin::{Access, AccessRules, Extensions, Grant, Verdict, Who},
+    plugin::{Access, AccessRules, Extensions, Grant, Judgement, RulesOf, Verdict, Who},
     router::GroupMember,
 };
 use raftmq_api::counters::Metric;
@@ -74,6 +74,23 @@ impl ClientIdentity {
         Judgement::Silent
     }
 
+    /// The same, with the rule that decides.
+    fn judgement(
+        &self,
+        client_id: &str,
+        nodes: Option<&AccessRules>,
+        access: Access<'_>,
+    ) -> Judgement {
+        if self.superuser {
+            return Judgement::Superuser;
+        }
+        let lists = [
+            (RulesOf::Client, self.rules.as_deref()),
+            (RulesOf::Node, nodes),
+        ];
+        Judgement::new(&lists, &self.who(client_id), access)
+    }
+
     /// Whether the client may publish to the topic.
     pub fn may_publish(&self, client_id: &str, nodes: Option<&AccessRules>, topic: &str) -> bool {
         self.allows(client_id, nodes, Access::Publish(topic))
@@ -141,6 +158,13 @@ impl Shard {
             self.counters.add(Metric::ClientSubscribeAuthError, 1);
         }
         allowed
+    }
+
+    /// What would be said to a connected client now; `None`: it is not connected here. Counts nothing.
+    pub(super) fn judgement(&self, key: SlotKey, access: Access<'_>) -> Option<Judgement> {
+        let (client_id, identity) = self.identity(key)?;
+        let nodes = self.extensions.get().access.as_ref();
+        Some(identity.judgement(client_id, nodes, access))
     }
 
     /// Whether a PUBLISH is accepted.
