@@ -3,18 +3,20 @@
 # does not: every answer must be one that the document describes, and no answer may be 5xx that is not in it.
 # Clients, subscriptions, an offline session and retained messages live there meanwhile.
 #
-# The requests are made up by schemathesis from a seed, which is printed. The status is 0 only when there was
-# no finding; the last line says so.
+# The requests are made up by schemathesis from a seed, which is printed; the same seed makes the same
+# requests on every machine. The status is 0 only when there was no finding; the last line says so.
 #
-# Environment: SEED (number), SECONDS_MAX (100: how long requests are made up), PYTHON (python3),
-# RAFTMQ_BIN (the program; it is built when not set), KEEP=1 (leave logs and the report where they are).
+# Environment: SEED (number), EXAMPLES (12: requests made up for each endpoint in the last phase), PYTHON
+# (python3), RAFTMQ_BIN (the program; it is built when not set), KEEP=1 (leave logs and the report).
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly here
 readonly root=$here/../..
 readonly seed=${SEED:-20260715}
-readonly seconds_max=${SECONDS_MAX:-100}
+readonly examples=${EXAMPLES:-12}
+# Only so that a hang is not for ever.
+readonly seconds_max=600
 readonly start_seconds_max=120
 readonly environment=$root/target/openapi-environment
 readonly token=openapi-test
@@ -66,10 +68,11 @@ program() {
 
 # --- the cluster ----------------------------------------------------------------------------------
 
-# The first of three free TCP ports from here on.
+# The first of three free TCP ports from here on, below those that the system gives to connections. Where the
+# search begins depends on the process, so that two runs at once do not choose the same.
 free_ports() { # <port>
-    local port=$1
-    while ss -Hltn "sport >= :$port and sport <= :$((port + 2))" | grep -q .; do port=$((port + 3)); done
+    local port=$(($1 + $$ % 300 * 3))
+    while ss -Hatn "sport >= :$port and sport <= :$((port + 2))" | grep -q .; do port=$((port + 3)); done
     echo "$port"
 }
 
@@ -79,10 +82,17 @@ api() { # <method> <path> [curl option]...
     curl -sS -m 15 -X "$method" -H "Authorization: Bearer $token" "$@" "http://127.0.0.1:$http_port$path"
 }
 
+# The nodes are the first child.
+nodes_run() {
+    kill -0 "${children[0]}" 2>/dev/null || fail 'the nodes have ended'
+    if grep -q '^dev .* ended' "$scratch/nodes.log"; then fail 'a node has ended'; fi
+}
+
 await() { # <what> <seconds> <command>...
     local what=$1 deadline=$((SECONDS + $2))
     shift 2
     until "$@" >/dev/null 2>&1; do
+        nodes_run
         if [ "$SECONDS" -ge "$deadline" ]; then fail "$what: not in time"; fi
         sleep 0.2
     done
@@ -92,11 +102,12 @@ ready() { curl -sf -m 5 "http://127.0.0.1:$1/ready"; }
 
 start_cluster() {
     say 'three nodes'
-    mqtt_port=$(free_ports 31883)
-    http_port=$(free_ports 36060)
-    rpc_port=$(free_ports 37000)
-    "$1" dev --nodes 3 --data-dir "$scratch/nodes" --mqtt-port "$mqtt_port" --http-port "$http_port" \
-        --rpc-port "$rpc_port" --set "http.bearer_token=\"$token\"" >"$scratch/nodes.log" 2>&1 &
+    mqtt_port=$(free_ports 22000)
+    http_port=$(free_ports 24000)
+    rpc_port=$(free_ports 26000)
+    # Variables with the prefix are settings of the program, and this one is not.
+    env -u RAFTMQ_BIN "$1" dev --nodes 3 --data-dir "$scratch/nodes" --mqtt-port "$mqtt_port" --http-port "$http_port" \
+        --rpc-port "$rpc_port" --set "http.bearer_token=$token" >"$scratch/nodes.log" 2>&1 &
     children+=($!)
     local port
     for port in "$http_port" $((http_port + 1)) $((http_port + 2)); do
@@ -158,15 +169,15 @@ tail_tells() {
 }
 
 ask_everything() {
-    say "requests made up from the document, seed $seed, for at most $seconds_max s"
+    say "requests made up from the document, seed $seed"
     local options=(
         --url "http://127.0.0.1:$http_port" -H "Authorization: Bearer $token"
-        --seed "$seed" --generation-database none --max-time "$seconds_max"
-        --phases examples,coverage,fuzzing --checks all --max-examples 12 --continue-on-failure
+        --seed "$seed" --generation-database none --max-examples "$examples"
+        --phases examples,coverage,fuzzing --checks all --continue-on-failure
         --request-timeout 30 --workers 1 --warnings off --no-color
         --report json,ndjson --report-dir "$scratch/report"
     )
-    (cd "$scratch" && timeout $((seconds_max + 120)) "$environment/bin/schemathesis" \
+    (cd "$scratch" && timeout "$seconds_max" "$environment/bin/schemathesis" \
         --config-file "$here/schemathesis.toml" run "${options[@]}" "${left_out[@]}" "$scratch/openapi.json")
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::operation::{Answer, Operation, Text};
@@ -35,6 +36,7 @@ pub(crate) fn document(endpoints: &[Endpoint]) -> Value {
         SchemaSettings::draft2020_12().with(|settings| {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
+            settings.transforms = vec![Box::new(RecursiveTransform(bounded))];
         })
     };
     let mut shapes = Shapes {
@@ -68,6 +70,17 @@ pub(crate) fn document(endpoints: &[Endpoint]) -> Value {
     })
 }
 
+/// Names the greatest number of a format, which not every reader knows.
+fn bounded(schema: &mut Schema) {
+    let max = match schema.get("format").and_then(Value::as_str) {
+        Some("uint32") => u64::from(u32::MAX),
+        Some("uint64") => u64::MAX,
+        _ => return,
+    };
+    let schema = schema.ensure_object();
+    schema.entry("maximum").or_insert_with(|| max.into());
+}
+
 fn components(mut shapes: Shapes) -> Map<String, Value> {
     shapes.written.subschema_for::<ErrorBody>();
     let mut all = shapes.written.take_definitions(true);
@@ -83,7 +96,7 @@ fn tag(endpoint: &Endpoint) -> &str {
 
 fn operation(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     let operation = &endpoint.operation;
-    let in_path = parameter::of_path(&endpoint.path);
+    let in_path = parameter::of_path(endpoint.path);
     let parameters = in_path.iter().chain(&operation.query);
     let parameters: Vec<_> = parameters.map(|parameter| parameter.to_json()).collect();
     let mut json = json!({

@@ -7,13 +7,14 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::publication::{PublishBody, one_named};
+use super::publication::{PublishBody, one_topic};
 use super::topics::{topic_filter, united};
 use crate::api::{Api, Member};
 use crate::http::body::JsonBody;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply;
+use crate::http::whole;
 use crate::node::NodeError;
 use crate::openapi::{Operation, TOPIC_FILTER, TOPIC_FILTERS, Text};
 use crate::router::Endpoints;
@@ -57,18 +58,19 @@ async fn publish(
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(rename = "SubscribeRequest", extend("anyOf" = one_named(&["topic", "topics"])))]
+#[schemars(rename = "SubscribeRequest", extend("anyOf" = one_topic()))]
 struct SubscribeBody {
     /// Topic filter, which may begin with `$share/<group>/`. Spaces around it do not count.
-    #[schemars(regex(pattern = TOPIC_FILTER), extend("allOf" = [{"pattern": r"\S"}]))]
+    #[schemars(regex(pattern = format!("^$|{TOPIC_FILTER}")))]
     topic: Option<String>,
     /// Topic filters with commas between, beside `topic` or instead of it.
-    #[schemars(regex(pattern = TOPIC_FILTERS), extend("allOf" = [{"pattern": r"[^\s,]"}]))]
+    #[schemars(regex(pattern = TOPIC_FILTERS))]
     topics: Option<String>,
     /// Client identifier.
     clientid: String,
     /// 0 if left out.
     #[schemars(range(max = 2))]
+    #[serde(default, deserialize_with = "whole::optional")]
     qos: Option<u64>,
 }
 

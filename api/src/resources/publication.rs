@@ -14,6 +14,7 @@ use super::mqtt::qos;
 use super::topics::{topic_name, united};
 use crate::http::code::Code;
 use crate::http::error::ApiError;
+use crate::http::whole;
 use crate::node::{AdminPublication, PublishProperties, UserProperty};
 use crate::openapi::TOPIC_NAME;
 
@@ -26,15 +27,15 @@ const DEFAULT_PUBLISHER: &str = "system";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(
     rename = "Publication",
-    extend("anyOf" = one_named(&["topic", "topics"])),
+    extend("anyOf" = one_topic()),
     extend("if" = is_base64(), "then" = {"properties": {"payload": {"pattern": BASE64}}})
 )]
 pub(super) struct PublishBody {
     /// Topic name. Spaces around it do not count.
-    #[schemars(regex(pattern = TOPIC_NAME), extend("allOf" = [{"pattern": r"\S"}]))]
+    #[schemars(regex(pattern = NO_WILDCARD))]
     topic: Option<String>,
     /// Topic names with commas between, beside `topic` or instead of it.
-    #[schemars(regex(pattern = TOPIC_NAME), extend("allOf" = [{"pattern": r"[^\s,]"}]))]
+    #[schemars(regex(pattern = NO_WILDCARD))]
     topics: Option<String>,
     /// Client identifier shown as the publisher's; `system` if left out.
     clientid: Option<String>,
@@ -44,6 +45,7 @@ pub(super) struct PublishBody {
     encoding: Option<String>,
     /// 0 if left out.
     #[schemars(range(max = 2))]
+    #[serde(default, deserialize_with = "whole::optional")]
     qos: Option<u64>,
     /// Whether it is to be retained; it is not if left out.
     retain: Option<bool>,
@@ -57,10 +59,12 @@ pub(super) struct PublishBody {
 struct Properties {
     /// 1: the payload is UTF-8.
     #[schemars(range(max = 1))]
+    #[serde(default, deserialize_with = "whole::optional")]
     payload_format_indicator: Option<u8>,
     /// RMQTT's name for the one before.
     is_utf8_payload: Option<bool>,
     /// Seconds.
+    #[serde(default, deserialize_with = "whole::optional")]
     message_expiry_interval: Option<u32>,
     #[schemars(regex(pattern = NO_NULL), length(max = STRING_BYTES_MAX))]
     content_type: Option<String>,
@@ -84,12 +88,16 @@ const BASE64: &str =
 /// A string of MQTT [MQTT-1.5.4-2].
 const NO_NULL: &str = r"^[^\u0000]*$";
 
-/// At least one of these fields is there.
-pub(super) fn one_named(fields: &[&str]) -> Value {
-    let named = fields
-        .iter()
-        .map(|field| json!({"required": [field], "properties": {(*field): {"type": "string"}}}));
-    named.collect()
+/// Topic names; whether one is there is said by [`one_topic`].
+const NO_WILDCARD: &str = r"^[^+#\u0000]*$";
+
+/// At least one topic is named in `topic` or `topics`.
+pub(super) fn one_topic() -> Value {
+    let named = |field: &str, pattern: &str| {
+        let schema = json!({"type": "string", "pattern": pattern});
+        json!({"required": [field], "properties": {field: schema}})
+    };
+    json!([named("topic", r"\S"), named("topics", r"[^\s,]")])
 }
 
 fn is_base64() -> Value {

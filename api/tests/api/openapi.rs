@@ -8,7 +8,7 @@ use boon::{Compiler, Draft, Schemas};
 use serde_json::{Value, json};
 
 use crate::contract::{Contract, all};
-use crate::world::{Setup, World};
+use crate::world::{Reply, Setup, World};
 
 async fn contract() -> (World, Contract) {
     let world = Setup::default().start().await;
@@ -267,4 +267,43 @@ async fn the_document_is_the_same_each_time_and_needs_the_token() {
     .start()
     .await;
     assert_eq!(world.get("/api/v1/openapi.json").await.status, 401);
+}
+
+/// The rule of the golden tests can fail.
+#[tokio::test]
+async fn an_answer_that_the_document_does_not_describe_is_found() {
+    let (world, contract) = contract().await;
+    let good = || world.get("/api/v1/routes");
+    assert_eq!(contract.hold("get_routes", &good().await), Ok(()));
+    let with_body = async |body: &str| Reply {
+        body: body.to_owned(),
+        ..good().await
+    };
+    let mut other_status = good().await;
+    other_status.status = 418;
+    let mut other_type = good().await;
+    let html = reqwest::header::HeaderValue::from_static("text/html");
+    other_type.headers.insert("content-type", html.clone());
+    let mut without_header = good().await;
+    without_header.headers.remove("x-applied-index");
+    let mut more_headers = good().await;
+    more_headers.headers.insert("x-surprise", html);
+    for (what, reply) in [
+        ("status", other_status),
+        ("content type", other_type),
+        ("missing header", without_header),
+        ("further header", more_headers),
+        ("no array", with_body("{}").await),
+        ("missing field", with_body(r#"[{"topic": "a"}]"#).await),
+        (
+            "wrong type",
+            with_body(r#"[{"topic": "a", "node_id": "1"}]"#).await,
+        ),
+        (
+            "further field",
+            with_body(r#"[{"topic": "a", "node_id": 1, "more": 1}]"#).await,
+        ),
+    ] {
+        assert!(contract.hold("get_routes", &reply).is_err(), "{what}");
+    }
 }

@@ -499,9 +499,22 @@ impl Node for TestNode {
         let ExplainQuestion {
             topic,
             publisher,
+            username,
+            ip_address,
             limit,
         } = question;
-        self.tell(format!("explain {topic} by '{publisher}' limit {limit}"));
+        let who = (username, ip_address.map(|ip| ip.to_string()));
+        let who = match who {
+            (None, None) => String::new(),
+            (username, ip) => format!(
+                " as {}@{}",
+                username.unwrap_or_default(),
+                ip.unwrap_or_default()
+            ),
+        };
+        self.tell(format!(
+            "explain {topic} by '{publisher}'{who} limit {limit}"
+        ));
         now(Ok(self.explanation.clone()))
     }
 }
@@ -555,6 +568,7 @@ pub struct Setup {
     /// Peers by address.
     pub peers: Vec<(u64, String)>,
     pub config: ApiConfig,
+    pub tls: Option<Arc<raftmq_api::Tls>>,
 }
 
 impl Default for Setup {
@@ -567,6 +581,7 @@ impl Default for Setup {
                 peer_timeout: Duration::from_secs(2),
                 ..Default::default()
             },
+            tls: None,
         }
     }
 }
@@ -598,7 +613,7 @@ impl Setup {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (_later, later) = tokio::sync::mpsc::channel(1);
-        let server = tokio::spawn(serve(listener, later, api, async move {
+        let server = tokio::spawn(serve(listener, later, self.tls, api, async move {
             let _ = stopped.await;
         }));
         let base = format!("http://{address}");

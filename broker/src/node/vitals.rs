@@ -12,7 +12,12 @@ use std::time::Duration;
 const DRAINING: &str = "draining: an operator wants this node's clients on other nodes";
 
 /// Whether this node serves, and what an operator watches.
-pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsReply {
+pub(super) fn vitals(
+    engine: &Engine,
+    phase: Phase,
+    uptime: Duration,
+    started_at_ms: u64,
+) -> VitalsReply {
     let status = engine.store.status();
     let links = engine.links.at_work();
     let links = links.iter().map(|link| LinkVitals {
@@ -30,6 +35,7 @@ pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsR
         sockets: engine.admission.open() as u64,
         sockets_max: engine.admission.open_max() as u64,
         links: links.collect(),
+        started_at_ms,
     }
 }
 

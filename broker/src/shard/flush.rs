@@ -50,7 +50,8 @@ impl Output {
         self.links.resize_with(links, Staged::default);
     }
 
-    fn wake(&mut self) {
+    /// Something waits for the end of the turn.
+    pub(super) fn wake(&mut self) {
         if let Some(flusher) = self.flusher.take() {
             flusher.wake();
         }
@@ -69,6 +70,7 @@ pub(super) async fn flusher(shard: ShardRef) {
         if !shard.output.is_empty() {
             shard.flush();
         }
+        shard.hand_over_notices();
         shard.output.flusher = Some(cx.waker().clone());
         Poll::Pending
     })
@@ -94,6 +96,7 @@ impl Shard {
         if full && publication.qos == QoS::AtMostOnce {
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "shard_full");
+            self.note_lost(None, publication, "shard_full");
             return;
         }
         self.begin_staging();
@@ -113,6 +116,7 @@ impl Shard {
             self.links[link].count_dropped();
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "link_full");
+            self.note_lost(None, publication, "link_full");
             return;
         }
         self.begin_staging();
@@ -145,6 +149,7 @@ impl Shard {
         if self.output.dirty.is_empty() {
             self.output.dirty = dirty;
         }
+        self.hand_over_notices();
     }
 
     fn hand_over(&mut self) {

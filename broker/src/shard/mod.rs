@@ -17,7 +17,7 @@
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
-//! | [`telling`] | what listeners to the node's events are told |
+//! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
@@ -35,6 +35,7 @@ mod flush;
 mod handshake;
 mod inspect;
 pub mod mailbox;
+mod noticing;
 mod packets;
 mod permission;
 mod publish;
@@ -47,8 +48,12 @@ mod telling;
 mod transfer;
 
 use crate::{
-    counting::ShardCounters, engine::Engine, events::DropTally, link::LinkList,
-    plugin::ExtensionsView, router::TopicCache,
+    counting::ShardCounters,
+    engine::Engine,
+    events::{DropTally, Notice},
+    link::LinkList,
+    plugin::ExtensionsView,
+    router::TopicCache,
 };
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
@@ -116,6 +121,8 @@ pub struct Shard {
     output: flush::Output,
     /// Drops that listeners are told of with the next sweep.
     drops: DropTally,
+    /// What plugins are told at the end of the turn.
+    notices: Vec<Arc<Notice>>,
     /// Connections whose input waits for a lease, a link or a shard.
     paused: Vec<(SlotKey, ConnectionId)>,
     pause_ticker: Option<Waker>,
@@ -192,6 +199,7 @@ impl Shard {
             links: LinkList::default(),
             slots: Slots::default(),
             drops: DropTally::default(),
+            notices: Vec::new(),
             departed: HashMap::new(),
             paused: Vec::new(),
             pause_ticker: None,
@@ -208,7 +216,11 @@ impl Shard {
     /// What a turn of the loop begins with.
     fn begin_turn(&mut self) {
         self.clock.tick();
-        self.extensions.refresh();
+        if self.extensions.is_stale() {
+            // What has happened is told to those who wanted it then.
+            self.hand_over_notices();
+            self.extensions.refresh();
+        }
         self.refresh_links();
     }
 

@@ -113,9 +113,10 @@ impl Table {
                 self.removed = head.removed_raft_ids.into_iter().collect();
             }
             kind::NODES => self.restore_node(TableNode::decode(record).map_err(damaged)?),
-            kind::SESSIONS => self
-                .sessions
-                .insert(session_of(TableSession::decode(record).map_err(damaged)?)),
+            kind::SESSIONS => {
+                let session = TableSession::decode(record).map_err(damaged)?;
+                self.sessions.insert(session_of(session));
+            }
             kind::SUBSCRIPTIONS => {
                 return self
                     .restore_subscriptions(TableSubscriptions::decode(record).map_err(damaged)?);

@@ -36,6 +36,8 @@ pub(crate) fn node(id: u64, change: impl FnOnce(&mut InspectReply)) -> NodeEvide
         http_has_token: false,
         heartbeat_ms: 100,
         drain: None,
+        http_certificate: None,
+        share_members: Vec::new(),
     };
     change(&mut answer);
     NodeEvidence {
