@@ -1,6 +1,7 @@
 //! A node that joins, replaces a lost one, or has moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use openraft::ChangeMembers;
 use raftmq_proto::v1 as proto;
@@ -12,6 +13,9 @@ use super::{
 use crate::network::pool::Purpose;
 use crate::raft_types::{Member, Membership};
 
+/// How often a newcomer is greeted before it counts as silent.
+const GREETINGS: u32 = 3;
+const GREETING_PAUSE: Duration = Duration::from_millis(100);
 /// Stands for the newcomer where its own id is not a member's yet.
 const NEWCOMER: u64 = u64::MAX;
 
@@ -46,18 +50,28 @@ impl Members {
         address: &str,
     ) -> Result<proto::HelloReply, MembershipError> {
         let client = self.leader.pool.client(address, Purpose::Raft);
-        let mut client =
+        let client =
             client.map_err(|status| refused("invalid_address", status.message().to_owned()))?;
         let request = proto::HelloRequest {
             header: Some(self.local.header(node_id, "")),
             peers_hash: self.local.peers_hash,
+        };
+        // A connection that failed while nobody listened there may still tell of that, once.
+        let asked = async {
+            for _ in 1..GREETINGS {
+                if let Ok(reply) = client.clone().hello(request.clone()).await {
+                    return Ok(reply);
+                }
+                tokio::time::sleep(GREETING_PAUSE).await;
+            }
+            client.clone().hello(request.clone()).await
         };
         let silent = |why: &str| {
             let reason =
                 format!("node {node_id} does not answer at {address}: {why}. Start it first");
             refused("node_unreachable", reason)
         };
-        let reply = tokio::time::timeout(STEP_TIMEOUT, client.hello(request)).await;
+        let reply = tokio::time::timeout(STEP_TIMEOUT, asked).await;
         let reply = reply.map_err(|_| silent("no answer in time"))?;
         let reply = reply
             .map_err(|status| silent(status.message()))?
