@@ -69,7 +69,7 @@ impl Parameters {
         debug_assert!(
             self.declared
                 .as_ref()
-                .is_none_or(|all| all.0.iter().any(|known| *known == name)),
+                .is_none_or(|all| all.0.contains(&name)),
             "the parameter '{name}' is read, but the endpoint's description does not name it"
         );
         self.values.get(name)

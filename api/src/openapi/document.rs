@@ -96,7 +96,7 @@ fn tag(endpoint: &Endpoint) -> &str {
 
 fn operation(endpoint: &Endpoint, shapes: &mut Shapes) -> Value {
     let operation = &endpoint.operation;
-    let in_path = parameter::of_path(&endpoint.path);
+    let in_path = parameter::of_path(endpoint.path);
     let parameters = in_path.iter().chain(&operation.query);
     let parameters: Vec<_> = parameters.map(|parameter| parameter.to_json()).collect();
     let mut json = json!({

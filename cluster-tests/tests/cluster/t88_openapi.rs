@@ -46,7 +46,7 @@ async fn the_document_is_behind_the_token_and_answers_get_and_head_alone() {
         (refused.status, &refused.json()["code"]),
         (401, &"unauthorized".into())
     );
-    let http = http.with_token("secret");
+    let http = http.clone().with_token("secret");
     let whole = http.get(PLACE).await;
     let head = http.head(PLACE).await;
     assert_eq!((whole.status, head.status), (200, 200));
