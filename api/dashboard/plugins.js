@@ -37,21 +37,25 @@ function pluginTable(node, plugins, changed) {
     { title: "What it does", cell: (plugin) => plugin.descr ?? "–" },
     { title: "Actions", cell: (plugin) => h("div", { class: "row-actions" }, actions(node, plugin, changed)) },
   ];
-  return table(`Plugins of node ${node}`, columns, plugins);
+  return table(`Plugins of node ${node}`, columns, plugins, (plugin) => ({ "data-plugin": `${node}/${plugin.name}` }));
 }
 
 function actions(node, plugin, changed) {
   const path = `/plugins/${node}/${segment(plugin.name)}`;
+  const button = (action, title, act) => h("button", { type: "button", "data-action": action, onclick: act }, title);
+  const put = (title, sentence, verb, done) => confirm(`${title} ${plugin.name}?`, sentence, title,
+    () => ask(`${path}/${verb}`, { method: "PUT" }), ({ body }) => changed(done(body)));
   const verb = plugin.active ? "unload" : "load";
   const title = plugin.active ? "Unload" : "Load";
-  const run = () => confirm(`${title} ${plugin.name}?`, `On node ${node} only.`, title,
-    () => ask(`${path}/${verb}`, { method: "PUT" }),
-    // `false` is an answer, too: nothing was done.
-    ({ body }) => changed(body === false ? `${plugin.name} on node ${node} was not ${verb}ed.` : `${plugin.name} on node ${node} was ${verb}ed.`));
-  const button = plugin.immutable
-    ? h("span", { class: "muted" }, "built in")
-    : h("button", { type: "button", onclick: run }, `${title}…`);
-  return [h("button", { type: "button", onclick: () => config(path, plugin.name, node) }, "Config"), button];
+  const name = `${plugin.name} on node ${node}`;
+  // `false` is an answer, too: nothing was done.
+  const run = () => put(title, `On node ${node} only.`, verb, (body) => `${name} was ${body === false ? "not " : ""}${verb}ed.`);
+  const reload = () => put("Reload", `Its file is read again, on node ${node} only. A file with a mistake changes nothing.`, "config/reload", () => `The file of ${name} was read again.`);
+  return [
+    button("config", "Config", () => config(path, plugin.name, node)),
+    plugin.immutable || !plugin.active ? null : button("reload", "Reload…", reload),
+    plugin.immutable ? h("span", { class: "muted" }, "built in") : button(verb, `${title}…`, run),
+  ];
 }
 
 async function config(path, name, node) {

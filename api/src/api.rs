@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
+use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::page::Consistency;
+use crate::http::rate::RateLimits;
 use crate::node::{Identity, Node, NodeError, PeerNode};
 use crate::replicated::ReplicatedView;
 
@@ -30,6 +32,20 @@ pub struct ApiConfig {
     /// How long a client may take for the header of a request, and how long a connection may be idle
     /// between two. Default 30 s.
     pub header_timeout: Duration,
+    /// How long a TLS handshake may take. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// How long a client may read nothing of an answer that waits for it. Default 30 s.
+    pub write_timeout: Duration,
+    /// Requests per second from one client address (IPv6: one /64), twice as many at once; beyond it 429.
+    /// `/live` and `/ready` are not counted. Default 1,000; 0: no limit.
+    pub max_requests_per_second_per_address: u32,
+    /// Requests per second from all together, twice as many at once; beyond it 429. Default 0: no limit.
+    pub max_requests_per_second: u32,
+    /// Requests without the right token that one client address may send in a minute, and at once; beyond
+    /// it everything that needs the token is 429. Default 60; 0: no limit.
+    pub max_wrong_tokens_per_minute: u32,
+    /// Networks of the proxies whose `X-Forwarded-For` is believed. Default: none.
+    pub proxy_trusted: Vec<IpNet>,
     /// How long a client may take for a body; with `peer_timeout` on top, how long a whole request
     /// may take. Default 30 s.
     pub request_timeout: Duration,
@@ -51,6 +67,12 @@ impl Default for ApiConfig {
             max_body_bytes: 2 * 1024 * 1024,
             max_connections: 1_024,
             header_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_requests_per_second_per_address: 1_000,
+            max_requests_per_second: 0,
+            max_wrong_tokens_per_minute: 60,
+            proxy_trusted: Vec::new(),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(5),
             max_listeners: 64,
@@ -102,6 +124,7 @@ struct Inner {
     /// Places of those who listen to `/tail`.
     listeners: Arc<Semaphore>,
     comparing: Semaphore,
+    rate_limits: RateLimits,
 }
 
 /// The parts of an [`Api`].
@@ -158,6 +181,7 @@ impl Api {
             .map(|peer| (peer.id(), Arc::new(peer)));
         let inner = Inner {
             listeners: Arc::new(Semaphore::new(parts.config.max_listeners)),
+            rate_limits: RateLimits::new(&parts.config),
             config: RwLock::new(Arc::new(parts.config)),
             replicated: parts.replicated,
             identity: parts.identity,
@@ -187,6 +211,11 @@ impl Api {
             max_row_limit: max_row_limit.max(1),
             ..(**config).clone()
         });
+    }
+
+    /// As they were configured at the start.
+    pub(crate) fn rate_limits(&self) -> &RateLimits {
+        &self.inner.rate_limits
     }
 
     pub(crate) fn replicated(&self) -> &dyn ReplicatedView {

@@ -1,8 +1,12 @@
-//! A client of this API, for programs that ask a node as an operator would: plain HTTP/1.1, one
-//! connection for each request, the bearer token, bounded answers.
+//! A client of this API, for programs that ask a node as an operator would: HTTP/1.1 with or without TLS,
+//! one connection for each request, the bearer token, bounded answers.
 //!
-//! It follows no redirects and keeps nothing between two requests.
+//! It follows no redirects and keeps nothing between two requests. A server whose certificate cannot be
+//! proved is never asked.
 
+mod trust;
+
+use std::path::Path;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -13,7 +17,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use trust::Trust;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,6 +28,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 const DEFAULT_PORT: u16 = 80;
+const DEFAULT_TLS_PORT: u16 = 443;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,8 @@ pub struct Client {
     /// Begins every path; empty or without a slash at its end.
     prefix: String,
     authorization: Option<HeaderValue>,
+    /// With `https`.
+    trust: Option<Trust>,
 }
 
 /// A complete answer.
@@ -77,20 +86,39 @@ pub struct Incoming {
 }
 
 impl Client {
-    /// A client of the server at `url`, such as `http://127.0.0.1:6060`. Nothing is connected yet.
+    /// A client of the server at `url`, such as `http://127.0.0.1:6060` or `https://broker:6060`. With
+    /// `https`, `authorities` is a PEM file of the certificates that the server's has to come from; without
+    /// one, those that this machine trusts. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`ClientError::Usage`]: not of that form, another scheme than `http`, or a token that cannot
-    /// stand in a header.
-    pub fn new(url: &str, token: Option<&str>) -> Result<Self, ClientError> {
+    /// [`ClientError::Usage`]: not of that form, another scheme, a token that cannot stand in a header, or
+    /// a file without certificates.
+    pub fn new(
+        url: &str,
+        token: Option<&str>,
+        authorities: Option<&Path>,
+    ) -> Result<Self, ClientError> {
         let wrong = |why: &str| ClientError::Usage(format!("'{url}' {why}"));
         let uri: Uri = url
             .parse()
             .map_err(|_| wrong("is no address; one is http://127.0.0.1:6060"))?;
-        if uri.scheme() != Some(&Scheme::HTTP) {
-            return Err(wrong("has to begin with http://"));
+        let encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+        if !encrypted && uri.scheme() != Some(&Scheme::HTTP) {
+            return Err(wrong("has to begin with http:// or https://"));
+        }
+        if !encrypted && authorities.is_some() {
+            return Err(wrong(
+                "is not https://, so there is no certificate to prove",
+            ));
         }
         let host = uri.host().ok_or_else(|| wrong("names no host"))?;
+        let host = host.trim_matches(['[', ']']).to_owned();
+        let trust = encrypted.then(|| Trust::new(&host, authorities));
+        let default_port = if encrypted {
+            DEFAULT_TLS_PORT
+        } else {
+            DEFAULT_PORT
+        };
         if uri.query().is_some() {
             return Err(wrong("must have no query"));
         }
@@ -102,8 +130,9 @@ impl Client {
         };
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
-            host: host.trim_matches(['[', ']']).to_owned(),
-            port: uri.port_u16().unwrap_or(DEFAULT_PORT),
+            trust: trust.transpose().map_err(ClientError::Usage)?,
+            host,
+            port: uri.port_u16().unwrap_or(default_port),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             authorization: token.map(bearer).transpose()?,
         })
@@ -146,11 +175,16 @@ impl Client {
         let request = self.request(method, path, json)?;
         let stream = self.connect().await?;
         let failed = |error: hyper::Error| self.unreachable(error.to_string());
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(failed)?;
-        // Ends with the answer, or when that is dropped.
-        tokio::spawn(connection);
+        let mut sender = match &self.trust {
+            None => handshake(stream).await.map_err(failed)?,
+            Some(trust) => {
+                let encrypting = tokio::time::timeout(CONNECT_TIMEOUT, trust.encrypt(stream)).await;
+                let late = || Err(format!("no TLS handshake in {CONNECT_TIMEOUT:?}"));
+                let stream = encrypting.unwrap_or_else(|_| late());
+                let stream = stream.map_err(|why| self.unreachable(why))?;
+                handshake(stream).await.map_err(failed)?
+            }
+        };
         let response = sender.send_request(request).await.map_err(failed)?;
         let (head, body) = response.into_parts();
         Ok(Incoming {
@@ -204,6 +238,16 @@ impl Client {
     }
 }
 
+async fn handshake<S>(stream: S) -> hyper::Result<http1::SendRequest<Body>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the answer, or when that is dropped.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
 impl Incoming {
     /// Status code.
     pub fn status(&self) -> u16 {
@@ -251,12 +295,12 @@ mod tests {
 
     #[test]
     fn addresses_are_read() {
-        let client = Client::new("http://[::1]:6060/", None).unwrap();
+        let client = Client::new("http://[::1]:6060/", None, None).unwrap();
         assert_eq!(
             (&*client.host, client.port, &*client.prefix),
             ("::1", 6060, "")
         );
-        let client = Client::new("http://lb/raftmq/", None).unwrap();
+        let client = Client::new("http://lb/raftmq/", None, None).unwrap();
         assert_eq!(
             (&*client.host, client.port, &*client.prefix),
             ("lb", 80, "/raftmq")
@@ -268,13 +312,32 @@ mod tests {
         for url in [
             "",
             "127.0.0.1:6060",
-            "https://host",
+            "ftp://host",
             "http://",
             "http://h?x=1",
             "a b",
         ] {
-            assert!(Client::new(url, None).is_err(), "{url}");
+            assert!(Client::new(url, None, None).is_err(), "{url}");
         }
-        assert!(Client::new("http://h", Some("a\nb")).is_err());
+        assert!(Client::new("http://h", Some("a\nb"), None).is_err());
+    }
+    #[test]
+    fn authorities_are_read_with_https_and_refused_without() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("ca.pem");
+        let of = |url: &str| {
+            Client::new(url, None, Some(&file))
+                .err()
+                .map(|e| e.to_string())
+        };
+        let error = of("https://h").unwrap_or_default();
+        assert!(error.contains("ca.pem: cannot be read"), "{error}");
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        std::fs::write(&file, params.self_signed(&key).unwrap().pem()).unwrap();
+        assert_eq!(of("https://h"), None);
+        assert!(of("http://h").is_some_and(|error| error.contains("not https")));
+        let client = Client::new("https://[::1]/", None, Some(&file)).unwrap();
+        assert_eq!((&*client.host, client.port), ("::1", 443));
     }
 }

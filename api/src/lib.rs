@@ -24,6 +24,7 @@ mod time;
 
 pub use api::{Api, ApiConfig, ApiParts, Phase};
 pub use http::server::serve;
+pub use http::tls::{Tls, TlsError, TlsFiles, TlsIdentity, Validity};
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
     KnownNode, KnownRetained, KnownSession, KnownSubscription, PIECE_RETAINED, PIECE_ROWS,

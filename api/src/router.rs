@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Declared;
-use crate::http::{auth, server};
+use crate::http::{auth, rate, server};
 use crate::openapi::Operation;
 use crate::resources;
 
@@ -123,6 +123,7 @@ pub(crate) fn router(api: Api) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(api.clone(), server::limit_time))
         .layer(from_fn_with_state(api.clone(), auth::check))
+        .layer(from_fn_with_state(api.clone(), rate::limit))
         .layer(map_response(no_foreign_errors))
         .with_state(api)
 }

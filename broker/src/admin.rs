@@ -63,15 +63,25 @@ async fn publish_one(
     engine: &Arc<Engine>,
     publication: &Publication<'_>,
 ) -> Option<PublishOutcome> {
+    submit(engine, publication.publisher, publication)
+        .await
+        .ok()
+}
+
+/// Hands a message to the shard of a client identifier. What is submitted by one identifier keeps its
+/// order. The answer is lost when the node stops.
+pub(crate) fn submit(
+    engine: &Engine,
+    by: &str,
+    publication: &Publication<'_>,
+) -> oneshot::Receiver<PublishOutcome> {
     let mut frame = Vec::with_capacity(publication.frame_len());
     publication.append_to(&mut frame);
     let (answer, answered) = oneshot::channel();
-    engine
-        .mailbox_of(publication.publisher)
-        .put(Mail::Run(Box::new(move |shard| {
-            shard.borrow_mut().publish_for_admin(&frame, answer);
-        })));
-    answered.await.ok()
+    engine.mailbox_of(by).put(Mail::Run(Box::new(move |shard| {
+        shard.borrow_mut().publish_for_admin(&frame, answer);
+    })));
+    answered
 }
 
 fn encode_properties(admin: &AdminPublication) -> Result<Vec<u8>, String> {

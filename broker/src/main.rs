@@ -4,7 +4,7 @@
 use raftmq::{
     cli::{self, Job, Lifetime, Serve},
     config, ctl, dev, logging,
-    node::{Addresses, Node},
+    node::{Addresses, HttpFace, Node},
 };
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,7 +43,7 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let node = Node::start(&config).await?;
-        announce(&config, node.addresses());
+        announce(&config, node.addresses(), node.http());
         let parent_gone: futures::future::BoxFuture<'_, ()> = match serve.lifetime {
             Lifetime::Own => Box::pin(std::future::pending()),
             Lifetime::Parent => Box::pin(dev::parent_gone()?),
@@ -60,7 +60,7 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Tells where everything listens and what to try next.
-fn announce(config: &config::Config, addresses: Addresses) {
+fn announce(config: &config::Config, addresses: Addresses, face: HttpFace) {
     let Addresses { mqtt, http, rpc } = addresses;
     println!(
         "raftmq {} · node {}",
@@ -68,7 +68,13 @@ fn announce(config: &config::Config, addresses: Addresses) {
         config.node_name()
     );
     println!("  MQTT      {mqtt}");
-    println!("  HTTP API  http://{http}/api/v1");
+    let scheme = if face.encrypted { "https" } else { "http" };
+    println!("  HTTP API  {scheme}://{http}/api/v1");
+    if face.open {
+        println!(
+            "            WARNING: open to the network and without a token (http.bearer_token)"
+        );
+    }
     println!("  cluster   {rpc} ({} member(s))", config.members().len());
     println!("  data      {}", config.node.data_dir.display());
     let (host, port) = (reachable(mqtt), mqtt.port());
@@ -76,7 +82,7 @@ fn announce(config: &config::Config, addresses: Addresses) {
     println!("  mosquitto_sub -h {host} -p {port} -t 'hello/#' -v");
     println!("  mosquitto_pub -h {host} -p {port} -t hello/world -m hi -q 1");
     println!(
-        "  curl http://{}:{}/api/v1/routes",
+        "  curl {scheme}://{}:{}/api/v1/routes",
         reachable(http),
         http.port()
     );

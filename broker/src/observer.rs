@@ -5,19 +5,24 @@
 use crate::takeovers::Takeovers;
 use crate::{
     counting::ShardCounters,
+    events::{Notice, NoticeKind, What},
     gauges::Gauges,
+    plugin::ExtensionsCell,
     shard::{
         events::{SessionChange, SessionEvent},
         mailbox::{Mail, Mailbox},
-        shard_of,
+        shard_of, wall_clock_ms,
     },
 };
-use raftmq_api::{counters::Metric, event::ClaimName};
+use raftmq_api::{
+    counters::Metric,
+    event::{ClaimName, EventClient},
+};
 use raftmq_mqtt::publication::Origin;
 use raftmq_proto::v1;
 use raftmq_store::{
     Observer, Phase,
-    table::{Countable, Counts, EndReason, TableEvent},
+    table::{Countable, Counts, EndReason, Session, TableEvent},
 };
 use std::sync::{
     Arc,
@@ -40,6 +45,21 @@ pub struct TableObserver {
     pub counters: Arc<ShardCounters>,
     /// Shows how much the table holds.
     pub gauges: Gauges,
+    /// Which plugins want to be told.
+    pub(crate) extensions: Arc<ExtensionsCell>,
+}
+
+/// Why a session ended, for people.
+fn why_ended(session: &Session, reason: EndReason) -> String {
+    match reason {
+        EndReason::Expired if session.expiry_seconds == 0 => {
+            session.disconnected_reason.to_string()
+        }
+        EndReason::Expired => "the session expired".to_owned(),
+        EndReason::CleanStart => "its client began anew".to_owned(),
+        EndReason::Administrator => "ended by an administrator".to_owned(),
+        EndReason::NodeDown => "its node is down".to_owned(),
+    }
 }
 
 impl Observer for TableObserver {
@@ -160,17 +180,52 @@ impl TableObserver {
 
     fn count(&self, what: &Countable) {
         match what {
-            Countable::SessionCreated => self.counters.add(Metric::SessionCreated, 1),
+            Countable::SessionCreated(session) => {
+                self.counters.add(Metric::SessionCreated, 1);
+                let created_at_ms = session.created_at_ms;
+                let what = What::SessionCreated { created_at_ms };
+                self.note(session, NoticeKind::SessionCreated, what);
+            }
             Countable::SessionResumed => self.counters.add(Metric::SessionResumed, 1),
-            Countable::SessionTerminated => self.counters.add(Metric::SessionTerminated, 1),
+            Countable::SessionTerminated { session, reason } => {
+                self.counters.add(Metric::SessionTerminated, 1);
+                let reason = why_ended(session, *reason);
+                let what = What::SessionTerminated { reason };
+                self.note(session, NoticeKind::SessionTerminated, what);
+            }
             Countable::WillPublished(message) => {
                 let message = message.clone();
                 let shard = shard_of(&message.client_id, self.mailboxes.len());
                 self.mailboxes[shard.index()].put(Mail::Run(Box::new(move |shard| {
-                    shard.borrow_mut().count_will(&message.topic);
+                    shard.borrow_mut().count_will(&message);
                 })));
             }
         }
+    }
+
+    /// Tells plugins about a session, by the shard of its client, which keeps the order.
+    fn note(&self, session: &Session, kind: NoticeKind, what: What) {
+        if !self.extensions.current().listeners.have(kind) {
+            return;
+        }
+        let attributes = &session.attributes;
+        let client = EventClient {
+            client_id: session.client_id.clone(),
+            username: Some(&*attributes.username)
+                .filter(|name| !name.is_empty())
+                .map(Into::into),
+            peer: attributes.peer_address.parse().ok(),
+        };
+        let notice = Notice {
+            node_id: session.node.into(),
+            at_ms: wall_clock_ms(),
+            client: Some(client),
+            what,
+        };
+        let shard = shard_of(&session.client_id, self.mailboxes.len());
+        self.mailboxes[shard.index()].put(Mail::Run(Box::new(move |shard| {
+            shard.borrow_mut().take_notice(notice);
+        })));
     }
 
     fn node_down(&self, node: u64) {

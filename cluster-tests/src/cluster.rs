@@ -6,6 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::address::Loopback;
+use crate::http::Http;
 use crate::members::Roles;
 use crate::node::{Addresses, Node};
 use crate::proxy::{Link, LinkState};
@@ -279,9 +280,16 @@ impl Cluster {
     /// # Panics
     /// When they are not within [`START`].
     pub async fn links_up(&self) {
-        let asked = self.ids()[0];
+        self.links_up_by(self.node(self.ids()[0]).http()).await;
+    }
+
+    /// The same, asking in this way: with a token, for example.
+    ///
+    /// # Panics
+    /// As [`Cluster::links_up`].
+    pub async fn links_up_by(&self, http: &Http) {
         eventually("all links up", START, async || {
-            let overview = self.node(asked).http().try_json("/api/v1/cluster").await?;
+            let overview = http.try_json("/api/v1/cluster").await?;
             let nodes = overview["nodes"].as_array().into_iter().flatten();
             let mut links = nodes.map(|node| node["links"].as_array());
             let up = |links: &Vec<serde_json::Value>| links.iter().all(|link| link["up"] == true);

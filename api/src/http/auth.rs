@@ -2,6 +2,7 @@
 //! dashboard needs when one is set.
 
 use std::hint::black_box;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -9,27 +10,40 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::code::Code;
+use super::connection::ClientAddress;
 use super::error::ApiError;
+use super::rate::{UNLIMITED, Verdict};
 use crate::api::Api;
 use crate::dashboard;
 
 /// Paths for load balancers, which hold no token.
-const OPEN: [&str; 2] = ["/live", "/ready"];
+const OPEN: [&str; 2] = UNLIMITED;
 
 /// Refuses a request without the right token, before anything else is looked at.
 pub(crate) async fn check(State(api): State<Api>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let open = OPEN.contains(&path) || dashboard::is_part(path);
     let config = api.config();
-    let expected = config.http_bearer_token.as_deref().filter(|_| !open);
+    let Some(token) = config.http_bearer_token.as_deref().filter(|_| !open) else {
+        return next.run(request).await;
+    };
     let given = request
         .headers()
         .get(header::AUTHORIZATION)
         .map(|value| value.as_bytes());
-    if expected.is_some_and(|token| !grants(token, given)) {
-        return unauthorized().into_response();
+    let from = ClientAddress::of(&request, &api);
+    let verdict = api
+        .rate_limits()
+        .judge(from, Instant::now(), || grants(token, given));
+    match verdict {
+        Ok(Verdict::Granted) => next.run(request).await,
+        Ok(Verdict::Wrong) => unauthorized().into_response(),
+        Ok(Verdict::WrongForTheLastTime) => {
+            tracing::warn!(%from, "HTTP: too many requests without the right token from this address; it is not heard for a while");
+            unauthorized().into_response()
+        }
+        Err(refusal) => refusal.into_response(),
     }
-    next.run(request).await
 }
 
 fn unauthorized() -> ApiError {

@@ -94,6 +94,11 @@ codes! {
         /// The body has too many bytes.
         BodyTooLarge = "body_too_large",
     }
+    TOO_MANY_REQUESTS {
+        /// More requests than are allowed, or too many without the right token; Retry-After says when to
+        /// come back.
+        TooManyRequests = "too_many_requests",
+    }
     INTERNAL_SERVER_ERROR {
         /// The node failed: a fault of ours.
         InternalError = "internal_error",

@@ -13,14 +13,16 @@ mod plugin;
 mod query;
 mod service;
 
+use std::net::IpAddr;
+
 use futures::future::BoxFuture;
+pub use raftmq_proto::v1::{
+    AclVerdict, CertificateState, ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState,
+    InspectReply, LinkState, LiveSubscriber, MemberState, ShareMemberState, TakeoverCount,
+};
 pub use raftmq_proto::v1::{
     AdminPublication, BrokerReply, ClientFilter, ClientRow, FeaturesReply, LinkVitals, Machine,
     NodeReply, PublishProperties, UserProperty, VitalsReply, WillRow,
-};
-pub use raftmq_proto::v1::{
-    ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState, InspectReply, LinkState,
-    LiveSubscriber, MemberState, TakeoverCount,
 };
 
 pub(crate) use page::merge;
@@ -129,6 +131,10 @@ pub struct ExplainQuestion {
     pub topic: String,
     /// Client identifier of the publisher; empty: nobody in particular.
     pub publisher: String,
+    /// Its user name, for access rules, when it is not connected.
+    pub username: Option<String>,
+    /// Its address, for the same; `None`: not known.
+    pub ip_address: Option<IpAddr>,
     /// At most so many subscribers, members of share groups included; at least 1.
     pub limit: u32,
 }

@@ -322,6 +322,10 @@ impl Node for PeerNode {
                     topic: question.topic,
                     publisher: question.publisher,
                     limit: question.limit,
+                    username: question.username,
+                    ip_address: question
+                        .ip_address
+                        .map_or_else(String::new, |ip| ip.to_string()),
                 })
                 .await
         };

@@ -280,9 +280,18 @@ impl NodeQuery for QueryService {
         self.admit(r.origin)?;
         let invalid = |e: raftmq_mqtt::topic::TopicError| Status::invalid_argument(e.to_string());
         raftmq_mqtt::topic::validate_name(&r.topic).map_err(invalid)?;
+        let ip_address = match &*r.ip_address {
+            "" => None,
+            text => {
+                let wrong = |_| Status::invalid_argument("ip_address is no IP address");
+                Some(text.parse().map_err(wrong)?)
+            }
+        };
         let question = ExplainQuestion {
             topic: r.topic,
             publisher: r.publisher,
+            username: r.username,
+            ip_address,
             limit: r.limit.max(1),
         };
         let answer = self.node.explain(question).await;

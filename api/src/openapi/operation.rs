@@ -120,7 +120,7 @@ impl Operation {
             codes: EVERYWHERE.into(),
             needs_token: true,
         }
-        .fails([Code::Unauthorized])
+        .fails([Code::Unauthorized, Code::TooManyRequests])
     }
 
     /// What the summary has no room for.
@@ -139,6 +139,7 @@ impl Operation {
     pub(crate) fn open(mut self) -> Self {
         self.needs_token = false;
         self.codes.remove(&Code::Unauthorized);
+        self.codes.remove(&Code::TooManyRequests);
         self
     }
 

@@ -219,6 +219,14 @@ fn tell_vitals(exposition: &mut Exposition, id: u64, vitals: &VitalsReply) {
     ] {
         exposition.gauge(name, help, of_node(id), value as f64);
     }
+    let help = "When the process started, seconds since 1970; changes with each start only.";
+    let started = vitals.started_at_ms as f64 / 1_000.0;
+    exposition.gauge(
+        "raftmq_process_start_time_seconds",
+        help,
+        of_node(id),
+        started,
+    );
 }
 
 fn tell_links(exposition: &mut Exposition, id: u64, vitals: &VitalsReply) {

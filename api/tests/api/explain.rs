@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use raftmq_api::node::{
-    ExplainReply, ExplainedGroup, ExplainedSubscriber, LinkState, LiveSubscriber,
+    AclVerdict, ExplainReply, ExplainedGroup, ExplainedSubscriber, LinkState, LiveSubscriber,
 };
 use serde_json::{Value, json};
 
@@ -29,6 +29,7 @@ fn live(client_id: &str, connected: bool) -> LiveSubscriber {
         inflight_max: 10,
         queue: 3,
         queue_max: 1_000,
+        subscribe: Some(verdict("denied", Some(2))),
         ..Default::default()
     }
 }
@@ -54,6 +55,17 @@ fn view(live: Vec<LiveSubscriber>) -> ExplainReply {
             window_bytes: 1_000,
             ..Default::default()
         }],
+        publish: Some(verdict("allowed", None)),
+        publisher_is_here: false,
+    }
+}
+
+fn verdict(verdict: &str, rule: Option<u32>) -> AclVerdict {
+    AclVerdict {
+        verdict: verdict.into(),
+        rule,
+        source: rule.map_or_else(String::new, |_| "rmqtt-acl".into()),
+        why: "because".into(),
     }
 }
 
@@ -105,13 +117,14 @@ async fn every_subscriber_is_told_with_what_its_own_node_knows() {
     );
     assert_eq!(
         (&answer["acl"], &answer["truncated"]),
-        (&json!("not_checked"), &json!(false))
+        (&json!("allowed"), &json!(false))
     );
     assert_eq!(answer["filters"], json!(["a/+"]));
     let far = json!({
         "clientid": "far", "node_id": 2, "epoch": 4096, "filters": ["a/+"], "granted_qos": 1, "qos": 1,
         "no_local": false, "retain_as_published": false, "subscription_ids": [5], "online": false,
-        "inflight": 0, "inflight_max": 10, "queue": 3, "queue_max": 1000, "acl": "not_checked",
+        "inflight": 0, "inflight_max": 10, "queue": 3, "queue_max": 1000, "acl": "denied",
+        "acl_rule": 2, "acl_source": "rmqtt-acl", "acl_why": "because",
         "outcome": "queued", "reason": "offline", "why": "the client is offline; 3 of 1000 are queued",
     });
     assert_eq!(answer["subscribers"][0], far);
@@ -239,4 +252,29 @@ async fn wrong_questions_are_400_and_unknown_nodes_404() {
         (404, "unknown_node")
     );
     assert!(local.told.lock().unwrap().is_empty(), "nobody was asked");
+}
+
+#[tokio::test]
+async fn what_may_not_be_published_reaches_nobody_and_the_publishers_own_node_says_so() {
+    let elsewhere = ExplainReply {
+        publish: Some(verdict("denied", Some(3))),
+        publisher_is_here: true,
+        ..view(vec![live("far", true)])
+    };
+    let (world, local) = world(serve_peer(2, node(elsewhere)).await).await;
+    let path = "/api/v1/routes/explain?topic=a&clientid=p&username=ann&ip=10.0.0.1";
+    let answer = world.get(path).await.json();
+    assert_eq!(
+        (&answer["acl"], &answer["acl_rule"]),
+        (&json!("denied"), &json!(3))
+    );
+    for row in answer["subscribers"].as_array().unwrap() {
+        assert_eq!(row["reason"], "publish_denied", "{row}");
+    }
+    assert_eq!(
+        local.told.lock().unwrap()[0],
+        "explain a by 'p' as ann@10.0.0.1 limit 10000"
+    );
+    let wrong = world.get("/api/v1/routes/explain?topic=a&ip=nowhere").await;
+    assert_eq!(wrong.status, 400);
 }

@@ -41,7 +41,47 @@ async fn a_header_that_does_not_come_ends_the_connection() {
         .await
         .unwrap();
     let answer = until_closed(&mut stream).await;
-    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("request_timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_between_two_requests_is_closed_without_a_word() {
+    let config = ApiConfig {
+        header_timeout: Duration::from_millis(100),
+        ..ApiConfig::default()
+    };
+    let world = world(config).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let request = b"GET /live HTTP/1.1\r\nHost: h\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+}
+
+#[tokio::test]
+async fn headers_that_are_too_many_or_too_long_are_answered_with_431() {
+    let world = world(ApiConfig::default()).await;
+    let line = |length: usize| format!("X-Filler: {}\r\n", "x".repeat(length));
+    for headers in [line(1).repeat(100), line(70_000), line(7_000).repeat(10)] {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let request = format!("GET /live HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = until_closed(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_headers_as_browsers_and_proxies_send_are_fine() {
+    let world = world(ApiConfig::default()).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let headers = "X-Filler: x\r\n".repeat(95);
+    let request = format!("GET /live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]

@@ -162,7 +162,12 @@ fn names(text: &str) -> BTreeSet<&str> {
 async fn the_files_for_prometheus_and_grafana_use_only_names_that_are_there() {
     let families = read(&world().await.get("/api/v1/metrics/prometheus").await);
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
-    for file in ["prometheus.yml", "alerts.yml", "grafana-dashboard.json"] {
+    for file in [
+        "prometheus.yml",
+        "alerts.yml",
+        "alerts_test.yml",
+        "grafana-dashboard.json",
+    ] {
         let text = std::fs::read_to_string(deploy.join(file)).unwrap();
         for name in names(&text) {
             assert!(families.contains_key(name), "{file}: {name}");
@@ -190,5 +195,30 @@ fn the_dashboard_is_json_whose_panels_do_not_overlap() {
         }
         let targets = panel["targets"].as_array().unwrap();
         assert!(targets.iter().all(|target| target["expr"].is_string()));
+    }
+}
+
+/// What follows a word in the lines that begin with it.
+fn values<'t>(text: &'t str, word: &str) -> Vec<&'t str> {
+    let lines = text.lines().map(|line| line.trim_start_matches([' ', '-']));
+    let values = lines.filter_map(|line| line.strip_prefix(word));
+    values.map(str::trim).collect()
+}
+
+/// `promtool test rules` runs the tests (scripts/test); here it is made sure that there is one for each.
+#[test]
+fn every_alert_has_a_test_in_which_it_fires() {
+    let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let read = |file: &str| std::fs::read_to_string(deploy.join(file)).unwrap();
+    let (alerts, tests) = (read("alerts.yml"), read("alerts_test.yml"));
+    let fires = |name: &&str| {
+        let cases = tests.split("alertname: ").skip(1);
+        let mut cases = cases.filter(|case| case.lines().next() == Some(*name));
+        cases.any(|case| case.contains("exp_labels"))
+    };
+    let names = values(&alerts, "alert:");
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        assert!(fires(&name), "{name}");
     }
 }

@@ -405,9 +405,22 @@ impl Node for TestNode {
         let ExplainQuestion {
             topic,
             publisher,
+            username,
+            ip_address,
             limit,
         } = question;
-        self.tell(format!("explain {topic} by '{publisher}' limit {limit}"));
+        let who = (username, ip_address.map(|ip| ip.to_string()));
+        let who = match who {
+            (None, None) => String::new(),
+            (username, ip) => format!(
+                " as {}@{}",
+                username.unwrap_or_default(),
+                ip.unwrap_or_default()
+            ),
+        };
+        self.tell(format!(
+            "explain {topic} by '{publisher}'{who} limit {limit}"
+        ));
         now(Ok(self.explanation.clone()))
     }
 }
@@ -461,6 +474,7 @@ pub struct Setup {
     /// Peers by address.
     pub peers: Vec<(u64, String)>,
     pub config: ApiConfig,
+    pub tls: Option<Arc<raftmq_api::Tls>>,
 }
 
 impl Default for Setup {
@@ -473,6 +487,7 @@ impl Default for Setup {
                 peer_timeout: Duration::from_secs(2),
                 ..Default::default()
             },
+            tls: None,
         }
     }
 }
@@ -504,7 +519,7 @@ impl Setup {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (_later, later) = tokio::sync::mpsc::channel(1);
-        let server = tokio::spawn(serve(listener, later, api, async move {
+        let server = tokio::spawn(serve(listener, later, self.tls, api, async move {
             let _ = stopped.await;
         }));
         let base = format!("http://{address}");

@@ -43,6 +43,7 @@ pub struct Fanout<'p, 's> {
     publication: Publication<'p>,
     /// Message Expiry Interval to be sent: what is left of it [MQTT-3.3.2-6].
     expiry_seconds: Option<u32>,
+    now_ms: u64,
     scratch: &'s mut Scratch,
     /// Bit per template that holds this publication.
     encoded: u8,
@@ -62,6 +63,7 @@ impl<'p, 's> Fanout<'p, 's> {
         Fanout {
             publication,
             expiry_seconds,
+            now_ms,
             scratch,
             encoded: 0,
             stored: None,
@@ -77,7 +79,7 @@ impl<'p, 's> Fanout<'p, 's> {
     pub fn stored(&mut self) -> Stored {
         let publication = &self.publication;
         self.stored
-            .get_or_insert_with(|| Stored::new(publication))
+            .get_or_insert_with(|| Stored::new(publication, self.now_ms))
             .clone()
     }
 

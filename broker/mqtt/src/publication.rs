@@ -260,33 +260,44 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A publication kept in memory, shared by all sessions that wait for it: one allocation.
+/// A publication kept in memory, shared by all sessions that wait for it: one allocation, which is the
+/// frame and behind it the time when it was kept.
 #[derive(Clone, Debug)]
 pub struct Stored(std::rc::Rc<[u8]>);
 
+/// Bytes of the time behind a kept frame.
+const KEPT_AT_BYTES: usize = 8;
+
 impl Stored {
-    /// Copies the publication.
-    pub fn new(publication: &Publication<'_>) -> Stored {
-        let mut bytes = Vec::with_capacity(publication.frame_len());
+    /// Copies the publication at `now_ms`, Unix milliseconds.
+    pub fn new(publication: &Publication<'_>, now_ms: u64) -> Stored {
+        let mut bytes = Vec::with_capacity(publication.frame_len() + KEPT_AT_BYTES);
         publication.append_to(&mut bytes);
+        bytes.extend_from_slice(&now_ms.to_le_bytes());
         Stored(bytes.into())
     }
 
-    /// Takes over a frame that has come from elsewhere.
+    /// Takes over a frame that has come from elsewhere, at `now_ms`, Unix milliseconds.
     ///
     /// # Errors
     /// [`FrameError`] when `frame` is not exactly one frame.
-    pub fn from_frame(frame: &[u8]) -> Result<Stored, FrameError> {
-        let (_, rest) = Publication::parse(frame)?;
+    pub fn from_frame(frame: &[u8], now_ms: u64) -> Result<Stored, FrameError> {
+        let (publication, rest) = Publication::parse(frame)?;
         if !rest.is_empty() {
             return Err(FrameError::Truncated);
         }
-        Ok(Stored(frame.into()))
+        Ok(Stored::new(&publication, now_ms))
     }
 
     /// The frame with its length prefix.
     pub fn frame(&self) -> &[u8] {
-        &self.0
+        &self.0[..self.0.len() - KEPT_AT_BYTES]
+    }
+
+    /// When this node began to keep it, Unix milliseconds.
+    pub fn kept_at_ms(&self) -> u64 {
+        let (_, kept_at) = self.0.split_at(self.0.len() - KEPT_AT_BYTES);
+        kept_at.try_into().map_or(0, u64::from_le_bytes)
     }
 
     /// Where it came from.
@@ -296,7 +307,7 @@ impl Stored {
 
     /// The view of it.
     pub fn publication(&self) -> Publication<'_> {
-        match Publication::parse(&self.0) {
+        match Publication::parse(self.frame()) {
             Ok((publication, _)) => publication,
             // Both constructors have proved that the bytes are one frame.
             Err(error) => unreachable!("a stored publication is a frame: {error}"),

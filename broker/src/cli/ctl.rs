@@ -1,5 +1,7 @@
 //! The command line of `raftmq ctl`, as a [`Plan`].
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -12,6 +14,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:6060";
 /// The variables that stand for flags. They are no settings of a node.
 const URL_VARIABLE: &str = crate::config::CTL_VARIABLES[0];
 const TOKEN_VARIABLE: &str = crate::config::CTL_VARIABLES[1];
+const CA_VARIABLE: &str = crate::config::CTL_VARIABLES[2];
 
 /// Asks the HTTP API of any node.
 #[derive(Args)]
@@ -22,6 +25,9 @@ pub(super) struct CtlArgs {
     /// Bearer token; better RAFTMQ_TOKEN, which other users of the machine cannot see
     #[arg(long, value_name = "TOKEN", global = true)]
     token: Option<String>,
+    /// PEM file of the certificates that an https server's must come from; also RAFTMQ_CA [default: those that this machine trusts]
+    #[arg(long, value_name = "FILE", global = true)]
+    ca: Option<PathBuf>,
     /// Print the server's JSON instead of tables
     #[arg(long, global = true)]
     json: bool,
@@ -66,6 +72,15 @@ enum CtlCommand {
         /// As if published with this QoS
         #[arg(long, value_name = "QOS", value_parser = clap::value_parser!(u8).range(0..=2))]
         qos: Option<u8>,
+        /// As if published by this client
+        #[arg(long, value_name = "CLIENTID")]
+        client: Option<String>,
+        /// As if published by this user, when the client is not connected
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+        /// As if published from this address, when the client is not connected
+        #[arg(long, value_name = "IP")]
+        ip: Option<IpAddr>,
     },
     /// Publish a message
     Publish(PublishArgs),
@@ -176,7 +191,7 @@ impl CtlArgs {
     ///
     /// # Errors
     ///
-    /// An address or a token that cannot be used.
+    /// An address, a token or a file that cannot be used.
     pub(super) fn plan(self, environment: &Environment) -> Result<Plan, Refusal> {
         let variable = |name: &str| {
             let found = environment.iter().find(|(own, _)| own == name);
@@ -185,7 +200,15 @@ impl CtlArgs {
         };
         let url = self.url.or_else(|| variable(URL_VARIABLE));
         let token = self.token.or_else(|| variable(TOKEN_VARIABLE));
-        let client = Client::new(url.as_deref().unwrap_or(DEFAULT_URL), token.as_deref());
+        let url = url.as_deref().unwrap_or(DEFAULT_URL);
+        // The variable may stay set where some servers are asked without TLS.
+        let authorities = self.ca.or_else(|| {
+            let is_encrypted = url.starts_with("https://");
+            variable(CA_VARIABLE)
+                .filter(|_| is_encrypted)
+                .map(PathBuf::from)
+        });
+        let client = Client::new(url, token.as_deref(), authorities.as_deref());
         Ok(Plan {
             client: client.map_err(|error| Refusal::Usage(error.to_string()))?,
             format: if self.json {
@@ -217,10 +240,16 @@ impl CtlCommand {
                 topic,
                 from_node,
                 qos,
+                client,
+                username,
+                ip,
             } => Command::Explain(given([
                 ("topic", Some(topic)),
                 ("from_node", text(from_node)),
                 ("qos", text(qos)),
+                ("clientid", client),
+                ("username", username),
+                ("ip", text(ip)),
             ])),
             Self::Publish(args) => args.command(),
             Self::Tail(args) => args.command(),
@@ -347,7 +376,11 @@ mod tests {
 
     #[test]
     fn the_variables_do_not_disturb_a_node() {
-        let variables = [("RAFTMQ_URL", "http://b:1"), ("RAFTMQ_TOKEN", "t")];
+        let variables = [
+            ("RAFTMQ_URL", "http://b:1"),
+            ("RAFTMQ_TOKEN", "t"),
+            ("RAFTMQ_CA", "ca.pem"),
+        ];
         let variables = variables.map(|(name, value)| (name.into(), value.into()));
         let line = ["raftmq", "check"].map(OsString::from);
         assert!(parse(line, variables.to_vec()).is_ok());
@@ -418,7 +451,16 @@ mod tests {
                 "{arguments}"
             );
         }
-        let refused = plan("nodes --url https://a", &[]);
-        assert!(matches!(refused, Err(Refusal::Usage(_))));
+        for arguments in [
+            "nodes --url ftp://a",
+            "nodes --url https://a --ca /nowhere/ca.pem",
+            "nodes --ca /nowhere/ca.pem",
+        ] {
+            let refused = plan(arguments, &[]);
+            assert!(matches!(refused, Err(Refusal::Usage(_))), "{arguments}");
+        }
+        let variable = [("RAFTMQ_CA", "/nowhere/ca.pem")];
+        assert!(plan("nodes", &variable).is_ok());
+        assert!(plan("nodes --url https://a", &variable).is_err());
     }
 }

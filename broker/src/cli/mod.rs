@@ -197,7 +197,11 @@ fn develop(args: DevArgs, environment: Environment) -> Result<Job, Refusal> {
     for member in plan.members() {
         let line = CommandLine::try_parse_from(plan.command_line(&member))?;
         if let Some(Command::Run(run)) = line.command {
-            config::load(&run.config.sources(environment.clone())?)?;
+            let loaded = config::load(&run.config.sources(environment.clone())?)?;
+            if loaded.config.http.tls_certificate.is_some() {
+                let message = "raftmq dev asks its nodes without TLS: leave http.tls_certificate and http.tls_key out";
+                return Err(Refusal::Usage(message.to_owned()));
+            }
         }
     }
     Ok(Job::Develop(plan))

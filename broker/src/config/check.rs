@@ -36,6 +36,7 @@ pub(super) fn contradictions(layers: &mut Layers) {
     timing(layers);
     sizes(layers);
     sessions(layers);
+    tls(layers);
 }
 
 /// Raft needs a majority: an even number of members survives no more failures than the odd number
@@ -163,4 +164,15 @@ fn sessions(layers: &mut Layers) {
         let keys = ["mqtt.session_expiry_default", "mqtt.max_session_expiry"];
         layers.contradiction(&keys, message);
     }
+}
+
+/// A certificate is of no use without its key.
+fn tls(layers: &mut Layers) {
+    let http = &layers.config.http;
+    let (given, missing) = match (&http.tls_certificate, &http.tls_key) {
+        (Some(_), None) => ("http.tls_certificate", "http.tls_key"),
+        (None, Some(_)) => ("http.tls_key", "http.tls_certificate"),
+        _ => return,
+    };
+    layers.contradiction(&[given], format!("{given}: needs {missing}, too"));
 }

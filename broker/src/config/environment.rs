@@ -10,9 +10,9 @@ use super::value::{Input, Raw};
 
 const PREFIX: &str = "RAFTMQ_";
 
-/// Variables that `raftmq ctl` reads: address and token of the node that it asks. They may be set
-/// where a node is started, too.
-pub const CTL_VARIABLES: [&str; 2] = ["RAFTMQ_URL", "RAFTMQ_TOKEN"];
+/// Variables that `raftmq ctl` reads: address and token of the node that it asks, and the file of those who
+/// prove it. They may be set where a node is started, too.
+pub const CTL_VARIABLES: [&str; 3] = ["RAFTMQ_URL", "RAFTMQ_TOKEN", "RAFTMQ_CA"];
 
 /// Reads every variable that begins with `RAFTMQ_`. An empty one counts as not given, because
 /// container tools pass on variables that nobody has set as empty ones.

@@ -185,6 +185,24 @@ settings! {
         max_row_limit: usize = 10_000, 1 => 1_000_000;
         /// How long another node may take to answer its part of a request.
         peer_timeout: Duration = seconds(5), 10 => 300 * SECOND;
+        /// PEM file of the certificate, followed by those that lead to its root. Given together with `tls_key`, the API speaks TLS 1.2 and 1.3 and nothing else. A changed file is in force within seconds.
+        tls_certificate: Option<PathBuf> = None;
+        /// PEM file of the certificate's private key, not encrypted.
+        tls_key: Option<PathBuf> = None;
+        /// Requests per second from one client address (IPv6: one /64), twice as many at once; beyond it 429. `/live` and `/ready` are not counted. Behind a proxy that is not in `proxy_trusted` all clients have its address. `0` is no limit.
+        max_requests_per_second_per_address: u32 = 1_000, 0 => 10_000_000;
+        /// Requests per second from all clients together, twice as many at once; beyond it 429. `0` is no limit.
+        max_requests_per_second: u32 = 0, 0 => 10_000_000;
+        /// Requests without the right token from one client address in a minute; beyond it everything from there that needs the token is 429 for a while, so that nobody finds it out by trying. `0` is no limit.
+        max_wrong_tokens_per_minute: u32 = 60, 0 => 1_000_000;
+        /// Networks of the proxies that are believed when they name the client's address in `X-Forwarded-For`.
+        proxy_trusted: Vec<IpNet> = Vec::new();
+        /// Connections served at once; more wait to be accepted.
+        max_connections: usize = 1_024, 1 => 1_000_000;
+        /// How long a client may take for the header of a request, and be silent between two.
+        header_timeout: Duration = seconds(30), 100 => 300 * SECOND;
+        /// How long a client may take for the body of a request.
+        request_timeout: Duration = seconds(30), 100 => 300 * SECOND;
     }
 
     /// The port on which the nodes of a cluster talk to each other.

@@ -5,9 +5,14 @@
 //! telling costs one relaxed load, and the event is not even made. While somebody does, the filter
 //! runs where the event happens, so that only what is wanted is queued. A listener's queue is
 //! bounded and nobody waits for it: what does not fit is counted, and the listener is told how much.
+//!
+//! Plugins are told more, by [`notice`]s: with all fields of RMQTT's hooks, and of messages, too. These
+//! are collected by each shard and handed over once a turn.
 
 mod drops;
+mod inbox;
 mod listener;
+mod notice;
 
 use listener::{Ledger, Listener};
 use parking_lot::Mutex;
@@ -19,7 +24,12 @@ use std::sync::{
 use tokio::sync::mpsc;
 
 pub use drops::DropTally;
+pub(crate) use inbox::{Inbox, InboxLimits};
 pub use listener::EventStream;
+pub(crate) use notice::{
+    Copied, Interest, Introduction, Notice, NoticeKind, NoticeListener, NoticeListeners,
+    NoticedMessage, What,
+};
 
 /// Listeners of one node: 64 at the HTTP API of each of up to five nodes, and others in this process.
 const LISTENERS_MAX: usize = 512;

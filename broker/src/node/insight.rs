@@ -1,13 +1,13 @@
 //! This node as a member of its cluster: what `/cluster` and `/cluster/doctor` show of it.
 
-use super::local::LocalNode;
-use crate::{config::Config, engine::Engine, link::LinkStatus};
+use super::{local::LocalNode, share_members};
+use crate::{config::Config, engine::Engine, link::LinkStatus, plugin::HttpControl};
 use raftmq_api::{
     machine,
-    node::{FlushState, InspectReply, LinkState, MemberState, TakeoverCount},
+    node::{CertificateState, FlushState, InspectReply, LinkState, MemberState, TakeoverCount},
 };
 use raftmq_store::{MemberStatus, Readiness, Role};
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Identifiers told of; more than the doctor names.
 const TAKEOVERS_TOLD: usize = 32;
@@ -15,17 +15,15 @@ const TAKEOVERS_TOLD: usize = 32;
 /// What of the configuration others compare or judge. Nothing of it is a secret.
 pub(super) struct Posture {
     shared_settings: BTreeMap<String, String>,
-    http_address: String,
-    http_has_token: bool,
+    http: Arc<HttpControl>,
     heartbeat: Duration,
 }
 
 impl Posture {
-    pub fn new(config: &Config) -> Posture {
+    pub fn new(config: &Config, http: Arc<HttpControl>) -> Posture {
         Posture {
             shared_settings: config.shared_settings(),
-            http_address: config.http.addr.to_string(),
-            http_has_token: config.http.bearer_token.is_some(),
+            http,
             heartbeat: config.cluster.heartbeat,
         }
     }
@@ -34,6 +32,8 @@ impl Posture {
 impl LocalNode {
     pub(super) async fn inspection(&self) -> InspectReply {
         let (engine, posture) = (&self.engine, &self.posture);
+        let share_members = share_members::longest_queues(engine).await;
+        let http = posture.http.settings();
         let status = engine.store.status();
         let data_dir = self.data_dir.clone();
         let read = move || (machine::read(&data_dir), log_disk_bytes(&data_dir));
@@ -59,11 +59,25 @@ impl LocalNode {
             takeovers: takeover_counts(engine),
             connections: engine.admission.open() as u64,
             connections_max: engine.admission.open_max() as u64,
-            http_address: posture.http_address.clone(),
-            http_has_token: posture.http_has_token,
+            http_address: http.address.to_string(),
+            http_has_token: http.token.is_some(),
             heartbeat_ms: millis(posture.heartbeat),
+            http_certificate: certificate(&posture.http),
+            share_members,
         }
     }
+}
+
+fn certificate(http: &HttpControl) -> Option<CertificateState> {
+    let tls = http.tls()?;
+    let validity = tls.validity();
+    Some(CertificateState {
+        file: tls.files().certificate.display().to_string(),
+        subject: validity.subject,
+        not_before_ms: validity.not_before_ms,
+        not_after_ms: validity.not_after_ms,
+        now_ms: crate::shard::wall_clock_ms(),
+    })
 }
 
 fn role(role: Role) -> &'static str {

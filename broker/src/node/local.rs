@@ -7,6 +7,7 @@ use crate::{
     config::Config,
     engine::Engine,
     events::Terms,
+    plugin::HttpControl,
     shard::{LiveSession, PublishOutcome, SubscribeRefusal, shard_of},
 };
 use futures::{future::join_all, stream};
@@ -41,6 +42,7 @@ pub(super) struct LocalNode {
     pub(super) data_dir: PathBuf,
     pub(super) posture: Posture,
     started: Instant,
+    started_at_ms: u64,
     phase: watch::Receiver<Phase>,
     sampler: Arc<Sampler>,
     history: Mutex<History>,
@@ -52,12 +54,14 @@ impl LocalNode {
         config: &Config,
         sampler: Arc<Sampler>,
         phase: watch::Receiver<Phase>,
+        http: Arc<HttpControl>,
     ) -> LocalNode {
         LocalNode {
             engine,
             data_dir: config.node.data_dir.clone(),
-            posture: Posture::new(config),
+            posture: Posture::new(config, http),
             started: Instant::now(),
+            started_at_ms: crate::shard::wall_clock_ms(),
             phase,
             sampler,
             history: Mutex::default(),
@@ -318,7 +322,12 @@ impl Node for LocalNode {
     fn vitals(&self) -> Answer<'_, VitalsReply> {
         Box::pin(async {
             let phase = *self.phase.borrow();
-            Ok(vitals::vitals(&self.engine, phase, self.started.elapsed()))
+            Ok(vitals::vitals(
+                &self.engine,
+                phase,
+                self.started.elapsed(),
+                self.started_at_ms,
+            ))
         })
     }
 

@@ -3,14 +3,17 @@
 
 mod explain;
 mod history;
+mod http;
 mod insight;
 mod listing;
 mod local;
 mod replicated;
 mod retained;
 mod sampling;
+mod share_members;
 mod start;
 mod stop;
+mod verdict;
 mod vitals;
 
 use crate::{engine::Engine, shard::ShardThreads};
@@ -18,6 +21,7 @@ use raftmq_api::Phase;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use http::HttpFace;
 pub use start::StartError;
 
 /// A running node.
@@ -25,6 +29,7 @@ pub struct Node {
     engine: Arc<Engine>,
     shards: ShardThreads,
     addresses: Addresses,
+    http: HttpFace,
     switches: Switches,
     servers: Vec<JoinHandle<()>>,
     stop_timeout: std::time::Duration,
@@ -52,6 +57,11 @@ impl Node {
     /// Where the node listens.
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// How the HTTP API shows itself to the network.
+    pub fn http(&self) -> HttpFace {
+        self.http
     }
 
     /// Resolves, with the reason, when the node cannot go on.

@@ -2,7 +2,10 @@
 //! first thing that is told.
 
 use super::{
-    Addresses, Node, Switches, history, local::LocalNode, replicated::TableView, sampling::Sampler,
+    Addresses, Node, Switches, history,
+    http::{self, Http},
+    local::LocalNode,
+    sampling::Sampler,
 };
 use crate::{
     admission::Admission,
@@ -12,12 +15,12 @@ use crate::{
     gauges::Gauges,
     link::{self, Link, LinkService},
     observer::TableObserver,
-    plugin::{self, Deployment, ExtensionsCell, HttpControl, HttpSettings, PluginHost},
+    plugin::{self, Deployment, EngineDesk, ExtensionsCell, HttpControl, PluginHost},
     settings::Settings,
     shard::{self, mailbox::Mailbox},
     takeovers::Takeovers,
 };
-use raftmq_api::{Api, ApiConfig, ApiParts, Identity, PeerNode, Phase};
+use raftmq_api::{Identity, Phase, TlsError};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
 use std::{
     net::SocketAddr,
@@ -26,7 +29,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, mpsc, watch},
+    sync::{Semaphore, watch},
     task::JoinHandle,
 };
 use tonic::transport::{Endpoint, Server, server::TcpIncoming};
@@ -52,6 +55,9 @@ pub enum StartError {
     /// The files of plugins, or their names.
     #[error("the plugins cannot start (plugins.dir, plugins.default_startups):\n  {0}")]
     Plugins(String),
+    /// The certificate of the HTTP API, or its key.
+    #[error("the HTTP API cannot speak TLS (http.tls_certificate, http.tls_key): {0}")]
+    Tls(#[from] TlsError),
     /// A peer's address is of no use.
     #[error("cluster.peers: {0}")]
     Peer(String),
@@ -89,8 +95,10 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     pub async fn start(config: &Config) -> Result<Node, StartError> {
-        let (http_control, later_listeners) = HttpControl::new(&config.http);
-        let (plugins, extensions) = plugins(config, &http_control)?;
+        let tls = http::tls(&config.http)?;
+        let (http_control, later_listeners) = HttpControl::new(&config.http, tls.clone());
+        let desk = Arc::new(EngineDesk::default());
+        let (plugins, extensions) = plugins(config, &http_control, &desk)?;
         let ports = Ports::open(config, http_control.settings().address).await?;
         let addresses = ports.addresses;
         let (stopping, stopping_seen) = watch::channel(false);
@@ -119,6 +127,7 @@ impl Node {
             links: links.clone(),
             counters: counters.table(),
             gauges: gauges.clone(),
+            extensions: extensions.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
         let engine = Arc::new(Engine {
@@ -144,8 +153,11 @@ impl Node {
         let http = Http {
             listener: ports.http,
             later: later_listeners,
+            tls,
             control: http_control,
+            desk,
         };
+        let http_face = http.face();
         let servers = servers(config, &engine, http, ports.rpc, phase_seen)?;
         switches.phase.send_replace(Phase::Serving);
         let stop_timeout = config.node.stop_timeout;
@@ -153,6 +165,7 @@ impl Node {
             engine,
             shards,
             addresses,
+            http: http_face,
             switches,
             servers,
             stop_timeout,
@@ -160,17 +173,10 @@ impl Node {
     }
 }
 
-/// What the HTTP API is served with.
-struct Http {
-    listener: TcpListener,
-    /// Listeners that take its place while the node runs.
-    later: mpsc::Receiver<TcpListener>,
-    control: Arc<HttpControl>,
-}
-
 fn plugins(
     config: &Config,
     http: &Arc<HttpControl>,
+    desk: &Arc<EngineDesk>,
 ) -> Result<(PluginHost, Arc<ExtensionsCell>), StartError> {
     let deployment = Deployment {
         dir: config.plugins.dir.clone(),
@@ -178,7 +184,7 @@ fn plugins(
     };
     let members = config.members();
     let members: Vec<_> = members.iter().map(|member| member.to_string()).collect();
-    let all = plugin::all(&members, http.clone());
+    let all = plugin::all(&members, http.clone(), desk);
     PluginHost::start(&deployment, all)
         .map_err(|problems| StartError::Plugins(problems.join("\n  ")))
 }
@@ -335,9 +341,16 @@ fn servers(
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let identity = Arc::new(Identity::new(config.node.id));
     let sampler = Arc::new(Sampler::new(engine.clone()));
-    let node = LocalNode::new(engine.clone(), config, sampler.clone(), phase.clone());
+    let node = LocalNode::new(
+        engine.clone(),
+        config,
+        sampler.clone(),
+        phase.clone(),
+        http.control.clone(),
+    );
     let node = Arc::new(node);
     let local: Arc<dyn raftmq_api::Node> = node.clone();
+    http.desk.runs(engine, &local);
     let router = Server::builder()
         .tcp_nodelay(true)
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
@@ -364,7 +377,7 @@ fn servers(
         engine.clone(),
         identity.clone(),
     )));
-    let api = api(
+    let api = http::api(
         config,
         &http.control.settings(),
         engine,
@@ -373,7 +386,7 @@ fn servers(
         phase,
     )?;
     http.control.runs(api.clone());
-    servers.push(tokio::spawn(http_server(api, http, engine.clone())));
+    servers.push(tokio::spawn(http::serve(api, http, engine.clone())));
     for link in &engine.links {
         servers.push(tokio::spawn(link::run(engine.clone(), link.clone())));
     }
@@ -407,42 +420,4 @@ async fn learn_cluster_id(engine: Arc<Engine>, identity: Arc<Identity>) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-async fn http_server(api: Api, http: Http, engine: Arc<Engine>) {
-    let mut ended = engine.ended.clone();
-    let shutdown = async move {
-        let _ = ended.wait_for(|end| *end).await;
-    };
-    raftmq_api::serve(http.listener, http.later, api, shutdown).await;
-}
-
-fn api(
-    config: &Config,
-    http: &HttpSettings,
-    engine: &Arc<Engine>,
-    identity: Arc<Identity>,
-    local: Arc<dyn raftmq_api::Node>,
-    phase: watch::Receiver<Phase>,
-) -> Result<Api, StartError> {
-    let timeout = config.http.peer_timeout;
-    let peers = engine.links.iter().map(|link| {
-        PeerNode::new(identity.clone(), link.peer(), link.address(), timeout)
-            .map_err(|error| StartError::Peer(error.to_string()))
-    });
-    let parts = ApiParts {
-        config: ApiConfig {
-            http_bearer_token: http.token.clone(),
-            max_row_limit: u32::try_from(http.max_row_limit).unwrap_or(u32::MAX),
-            peer_timeout: timeout,
-            ..ApiConfig::default()
-        },
-        replicated: Arc::new(TableView::new(engine.clone())),
-        peers: peers.collect::<Result<_, _>>()?,
-        identity,
-        address: config.own_address(),
-        local,
-        phase,
-    };
-    Ok(Api::new(parts))
 }

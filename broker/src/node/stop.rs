@@ -22,6 +22,10 @@ impl Node {
             mailbox.put(Mail::Stop);
         }
         self.drain(self.stop_timeout / DRAIN_SHARE).await;
+        // What happened to the clients at the end is told, too.
+        self.engine.flush_shards().await;
+        let told = tokio::time::Instant::now() + self.stop_timeout / DRAIN_SHARE;
+        self.engine.plugins.stop(told).await;
         let left = deadline.saturating_duration_since(Instant::now());
         self.engine.store.shutdown(left).await;
         self.switches.ended.send_replace(true);

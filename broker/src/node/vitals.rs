@@ -9,7 +9,12 @@ use raftmq_store::Readiness;
 use std::time::Duration;
 
 /// Whether this node serves, and what an operator watches.
-pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsReply {
+pub(super) fn vitals(
+    engine: &Engine,
+    phase: Phase,
+    uptime: Duration,
+    started_at_ms: u64,
+) -> VitalsReply {
     let status = engine.store.status();
     let links = engine.links.iter().map(|link| LinkVitals {
         peer_id: link.peer(),
@@ -26,6 +31,7 @@ pub(super) fn vitals(engine: &Engine, phase: Phase, uptime: Duration) -> VitalsR
         sockets: engine.admission.open() as u64,
         sockets_max: engine.admission.open_max() as u64,
         links: links.collect(),
+        started_at_ms,
     }
 }
 

@@ -18,6 +18,14 @@ pub(crate) enum Access<'a> {
     Subscribe(&'a str),
 }
 
+impl Access<'_> {
+    /// Whether it would speak in the broker's own name: a PUBLISH to a `$SYS` topic.
+    pub fn is_to_system(self) -> bool {
+        matches!(self, Access::Publish(topic)
+            if topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    }
+}
+
 /// Who wants it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Who<'a> {
@@ -85,15 +93,75 @@ pub(crate) enum TopicPattern {
     Equal(String),
 }
 
+/// Whose rules decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RulesOf {
+    /// They came with the client's authentication.
+    Client,
+    /// The node's own (`rmqtt-acl`).
+    Node,
+}
+
+/// Why something is allowed or denied, for people who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// No rule holds for the client.
+    Superuser,
+    /// No rule speaks of it, so it is allowed.
+    Unspoken,
+    /// A rule decides.
+    Rule {
+        permission: Permission,
+        /// From 1, in the order of its list.
+        number: usize,
+        of: RulesOf,
+    },
+}
+
+impl Judgement {
+    /// By the first list that speaks of it.
+    pub fn new(
+        lists: &[(RulesOf, Option<&AccessRules>)],
+        who: &Who<'_>,
+        access: Access<'_>,
+    ) -> Judgement {
+        let decided = lists.iter().find_map(|(of, rules)| {
+            let (at, rule) = (*rules)?.deciding(who, access)?;
+            Some(Judgement::Rule {
+                permission: rule.permission,
+                number: at + 1,
+                of: *of,
+            })
+        });
+        decided.unwrap_or(Judgement::Unspoken)
+    }
+
+    /// Whether a rule denies it.
+    pub fn denies(self) -> bool {
+        matches!(
+            self,
+            Judgement::Rule {
+                permission: Permission::Deny,
+                ..
+            }
+        )
+    }
+}
+
 impl AccessRules {
     /// What the first rule that applies says.
     pub fn verdict(&self, who: &Who<'_>, access: Access<'_>) -> Verdict {
-        let applies = |rule: &&Rule| rule.applies(who, access);
-        match self.rules.iter().find(applies).map(|rule| rule.permission) {
+        match self.deciding(who, access).map(|(_, rule)| rule.permission) {
             Some(Permission::Allow) => Verdict::Allowed,
             Some(Permission::Deny) => Verdict::Denied,
             None => Verdict::Silent,
         }
+    }
+
+    /// The first rule that applies, and where it stands, from 0.
+    fn deciding(&self, who: &Who<'_>, access: Access<'_>) -> Option<(usize, &Rule)> {
+        let mut rules = self.rules.iter().enumerate();
+        rules.find(|(_, rule)| rule.applies(who, access))
     }
 }
 
@@ -103,10 +171,12 @@ impl Rule {
             Access::Publish(_) => self.action != Action::Subscribe,
             Access::Subscribe(_) => self.action != Action::Publish,
         };
+        // "Everything" allows no `$SYS` topic, as no `#` matches one [MQTT-4.7.2-1]: it has to be named.
+        let speaks_of_all = self.topics.is_empty()
+            && !(self.permission == Permission::Allow && access.is_to_system());
         of_this_action
             && self.subject.is(who)
-            && (self.topics.is_empty()
-                || self.topics.iter().any(|t| self.speaks_of(t, who, access)))
+            && (speaks_of_all || self.topics.iter().any(|t| self.speaks_of(t, who, access)))
     }
 
     fn speaks_of(&self, pattern: &TopicPattern, who: &Who<'_>, access: Access<'_>) -> bool {
@@ -204,6 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn a_judgement_names_the_rule_and_the_clients_own_rules_come_first() {
+        let own = rules(vec![rule(Permission::Allow, all(), Action::Both, "a/b")]);
+        let nodes = rules(vec![
+            rule(Permission::Allow, all(), Action::Both, "x"),
+            rule(Permission::Deny, all(), Action::Both, "a/#"),
+        ]);
+        let lists = [(RulesOf::Client, Some(&own)), (RulesOf::Node, Some(&nodes))];
+        let judged = |topic| Judgement::new(&lists, &who("c", None), Access::Publish(topic));
+        let by = |permission, number, of| Judgement::Rule {
+            permission,
+            number,
+            of,
+        };
+        assert_eq!(judged("a/b"), by(Permission::Allow, 1, RulesOf::Client));
+        assert_eq!(judged("a/c"), by(Permission::Deny, 2, RulesOf::Node));
+        assert!(judged("a/c").denies() && !judged("a/b").denies());
+        assert_eq!(judged("y"), Judgement::Unspoken);
+        let none = Judgement::new(&[], &who("c", None), Access::Publish("a/c"));
+        assert_eq!(none, Judgement::Unspoken);
+    }
+
+    #[test]
     fn no_filter_is_a_way_around_a_denying_rule() {
         let rules = rules(vec![
             rule(Permission::Deny, all(), Action::Subscribe, "secret/#"),
@@ -273,6 +365,33 @@ mod tests {
             ..who("c", Some("u"))
         };
         assert_eq!(rules.verdict(&elsewhere, publish), Verdict::Silent);
+    }
+
+    #[test]
+    fn only_a_rule_that_names_it_allows_to_publish_a_system_topic() {
+        let everything = Rule {
+            topics: Vec::new(),
+            ..rule(Permission::Allow, all(), Action::Both, "")
+        };
+        let c = who("c", None);
+        for allowing in [
+            everything,
+            rule(Permission::Allow, all(), Action::Both, "#"),
+        ] {
+            let rules = rules(vec![allowing]);
+            let system = rules.verdict(&c, Access::Publish("$SYS/brokers"));
+            assert_eq!(system, Verdict::Silent);
+            let other = rules.verdict(&c, Access::Publish("SYS/brokers"));
+            assert_eq!(other, Verdict::Allowed);
+        }
+        let rules = rules(vec![rule(
+            Permission::Allow,
+            all(),
+            Action::Publish,
+            "$SYS/#",
+        )]);
+        let named = rules.verdict(&c, Access::Publish("$SYS/brokers"));
+        assert_eq!(named, Verdict::Allowed);
     }
 
     #[test]

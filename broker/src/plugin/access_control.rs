@@ -52,7 +52,7 @@ impl Plugin for AccessControl {
         for parts in &settings.rules {
             let line = parts
                 .first()
-                .map_or(1, |part| line_of(text, part.span().start));
+                .map_or(1, |part| file::line_of(text, part.span().start));
             let values: Vec<_> = parts.iter().map(toml::Spanned::get_ref).collect();
             rules.push(rule(&values).map_err(|problem| format!("line {line}: {problem}"))?);
             shown.push(json!(values));
@@ -80,10 +80,6 @@ impl Prepared for PreparedRules {
     fn extend(&self, extensions: &mut Extensions) {
         extensions.access = Some(self.rules.clone());
     }
-}
-
-fn line_of(text: &str, offset: usize) -> usize {
-    text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 
 fn rule(parts: &[&toml::Value]) -> Result<Rule, String> {

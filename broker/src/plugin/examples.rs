@@ -2,15 +2,15 @@
 
 use super::{HttpControl, Plugin, all};
 use crate::config::HttpConfig;
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 fn folder() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/plugins")
 }
 
 fn plugins() -> Vec<Box<dyn Plugin>> {
-    let (control, _) = HttpControl::new(&HttpConfig::default());
-    all(&[], control)
+    let (control, _) = HttpControl::new(&HttpConfig::default(), None);
+    all(&[], control, &Arc::default())
 }
 
 fn example(plugin: &dyn Plugin) -> String {

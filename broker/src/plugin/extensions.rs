@@ -1,7 +1,7 @@
 //! What plugins change in the engine.
 
 use super::{AccessRules, AutoSubscription, authentication::Authenticator, rewrite::RewriteRules};
-use crate::router::ShareStrategy;
+use crate::{events::NoticeListeners, router::ShareStrategy};
 use parking_lot::RwLock;
 use std::{
     sync::{
@@ -26,6 +26,8 @@ pub(crate) struct Extensions {
     pub share_strategy: ShareStrategy,
     /// What may be retained; absent: nothing.
     pub retain: Option<RetainLimits>,
+    /// Who is told what happens to clients and messages.
+    pub listeners: NoticeListeners,
 }
 
 /// Bounds of retained messages.
@@ -88,6 +90,11 @@ impl ExtensionsView {
             seen,
             cell,
         }
+    }
+
+    /// Whether something has changed since the last refresh.
+    pub fn is_stale(&self) -> bool {
+        self.cell.version() != self.seen
     }
 
     /// Takes over what has changed. Cheap when nothing has.

@@ -30,15 +30,30 @@ pub(super) fn text(path: &Path) -> Result<String, String> {
 /// TOML as the plugin's settings.
 ///
 /// # Errors
-/// The line, and what is wrong there.
+/// The line, and what is wrong there; not the value that stands there, which may be a secret.
 pub(super) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        format!("line {}: {}", line_of(text, at), error.message())
+        let message = without_value(error.message());
+        format!("line {}: {message}", line_of(text, at))
     })
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// serde's complaints about a value of the wrong type repeat it: `invalid type: string "x", expected u8`.
+fn without_value(message: &str) -> String {
+    let complains = ["invalid type: ", "invalid value: "];
+    let found = complains.iter().any(|begin| message.starts_with(begin));
+    let value = message.find(['"', '`']).filter(|_| found);
+    match (value, message.rfind(", expected ")) {
+        (Some(value), Some(rest)) if value < rest => {
+            format!("{}{}", message[..value].trim_end(), &message[rest..])
+        }
+        _ => message.to_owned(),
+    }
+}
+
+/// The line of a place in the text, counted from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     text.get(..offset).unwrap_or(text).matches('\n').count() + 1
 }
 
@@ -100,6 +115,22 @@ mod tests {
         assert!(wrong.starts_with("line 3: "), "{wrong}");
         let wrong = parse::<Settings>("number = 'x'\n").expect_err("a text");
         assert!(wrong.starts_with("line 1: "), "{wrong}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_repeated() {
+        for value in [
+            "\"s3cret, expected s3cret\"",
+            "53.3",
+            "{ s3cret = 's3cret' }",
+        ] {
+            let wrong = parse::<Settings>(&format!("number = {value}\n")).expect_err("no number");
+            assert!(
+                !wrong.contains("s3cret") && !wrong.contains("53"),
+                "{wrong}"
+            );
+            assert!(wrong.ends_with(", expected u8"), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use raftmq_api::{
     node::{PluginCommand, PluginRow},
 };
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 /// Where plugins' files are, and which plugins work from the start.
 #[derive(Clone, Debug)]
@@ -106,6 +106,17 @@ impl PluginHost {
         Ok(config.to_string())
     }
 
+    /// The node stops: lets those that are at work finish, until the deadline.
+    pub async fn stop(&self, deadline: Instant) {
+        let stopping: Vec<_> = {
+            let entries = self.plugins.lock().await;
+            let working = entries.values().filter(|entry| entry.active);
+            let prepared = working.filter_map(|entry| entry.prepared.as_ref());
+            prepared.map(|prepared| prepared.stop(deadline)).collect()
+        };
+        futures::future::join_all(stopping).await;
+    }
+
     /// Whether it changed something.
     ///
     /// # Errors
@@ -134,9 +145,13 @@ impl PluginHost {
         if changed {
             self.cell.replace(extensions_of(&entries));
             tracing::info!(plugin = name, ?command, "plugin changed");
-            let entry = entries.get(name).filter(|entry| entry.active);
-            if let Some(prepared) = entry.and_then(|entry| entry.prepared.as_ref()) {
-                prepared.begin();
+            let entry = entries.get(name);
+            if let Some((entry, prepared)) = entry.and_then(|e| Some((e, e.prepared.as_ref()?))) {
+                match entry.active {
+                    true => prepared.begin(),
+                    false if matches!(command, PluginCommand::Unload) => prepared.end(),
+                    false => {}
+                }
             }
         }
         Ok(changed)

@@ -7,12 +7,13 @@
 //! ```
 //!
 //! A setting that the node's own configuration gives a value other than the default wins over this
-//! file. A new address is opened before the old one is given up; requests under way are finished.
+//! file. A new address is opened before the old one is given up; requests under way are finished. Reading
+//! the file again reads the certificate and its key again, too.
 
 use super::{Extensions, Plugin, Prepared, file};
 use crate::config::HttpConfig;
 use parking_lot::Mutex;
-use raftmq_api::Api;
+use raftmq_api::{Api, Tls, TlsIdentity};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
@@ -48,6 +49,7 @@ pub(crate) struct HttpSettings {
 /// The running HTTP API, as far as it can be changed.
 pub(crate) struct HttpControl {
     own: HttpConfig,
+    tls: Option<Arc<Tls>>,
     api: OnceLock<Api>,
     listeners: mpsc::Sender<tokio::net::TcpListener>,
     state: Mutex<State>,
@@ -62,10 +64,14 @@ struct State {
 
 impl HttpControl {
     /// Before the API runs. The receiver gets every later listener.
-    pub fn new(own: &HttpConfig) -> (Arc<HttpControl>, mpsc::Receiver<tokio::net::TcpListener>) {
+    pub fn new(
+        own: &HttpConfig,
+        tls: Option<Arc<Tls>>,
+    ) -> (Arc<HttpControl>, mpsc::Receiver<tokio::net::TcpListener>) {
         let (listeners, receiver) = mpsc::channel(LISTENERS_WAITING_MAX);
         let control = HttpControl {
             own: own.clone(),
+            tls,
             api: OnceLock::new(),
             listeners,
             state: Mutex::new(State {
@@ -79,6 +85,11 @@ impl HttpControl {
     /// The settings in force.
     pub fn settings(&self) -> HttpSettings {
         self.state.lock().settings.clone()
+    }
+
+    /// What connections are encrypted with, if they are.
+    pub fn tls(&self) -> Option<&Tls> {
+        self.tls.as_deref()
     }
 
     /// The API runs, and listens where it was told.
@@ -166,6 +177,8 @@ struct PreparedApi {
     settings: HttpSettings,
     /// Opened already, when the address is another one.
     listener: Mutex<Option<TcpListener>>,
+    /// Certificate and key, read again.
+    identity: Option<TlsIdentity>,
 }
 
 impl Plugin for HttpApi {
@@ -185,6 +198,8 @@ impl Plugin for HttpApi {
         let file: File = file::parse(text)?;
         file.check()?;
         let settings = settings(&self.0.own, &file);
+        let tls = self.0.tls.as_ref().map(|tls| tls.read_again());
+        let identity = tls.transpose().map_err(|error| format!("TLS: {error}"))?;
         let listening = self.0.state.lock().listening;
         let listener = listening.filter(|address| *address != settings.address);
         let listener = listener.map(|_| open(settings.address)).transpose()?;
@@ -192,6 +207,7 @@ impl Plugin for HttpApi {
             control: self.0.clone(),
             settings,
             listener: Mutex::new(listener),
+            identity,
         }))
     }
 }
@@ -215,6 +231,9 @@ impl Prepared for PreparedApi {
     fn extend(&self, _: &mut Extensions) {}
 
     fn begin(&self) {
+        if let (Some(tls), Some(identity)) = (&self.control.tls, &self.identity) {
+            tls.put_in_force(identity);
+        }
         self.control
             .take_over(&self.settings, self.listener.lock().take());
     }
@@ -250,14 +269,14 @@ mod tests {
     #[test]
     fn unknown_settings_and_impossible_limits_are_refused() {
         for wrong in ["max_row_limit = 0", "rows = 1", "http_laddr = \"nowhere\""] {
-            let (control, _) = HttpControl::new(&own());
+            let (control, _) = HttpControl::new(&own(), None);
             assert!(HttpApi(control).prepare(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn no_token_is_shown() {
-        let (control, _) = HttpControl::new(&own());
+        let (control, _) = HttpControl::new(&own(), None);
         let prepared = HttpApi(control).prepare("http_bearer_token = \"secret\"");
         let shown = prepared.expect("good settings").config().to_string();
         assert!(!shown.contains("secret"), "{shown}");

@@ -12,6 +12,7 @@
 //! | [`extensions`] | what they may change in the engine |
 //! | [`file`](mod@file) | reading a plugin's file: every mistake with its line |
 //! | `authentication`, `access`, `granted_rules`, `rewrite`, `share_strategy` | what the engine asks of them |
+//! | `desk`, `hook_body` | the way back to the engine; what hooks are told, as JSON |
 //! | `placeholder` | `%c`, `%u` and the like in their settings |
 //! | the others | one plugin each |
 
@@ -21,28 +22,38 @@ mod auth_http;
 mod auth_jwt;
 mod authentication;
 mod auto_subscription;
+mod desk;
 #[cfg(test)]
 mod examples;
 mod extensions;
 mod file;
 mod fixed;
 mod granted_rules;
+mod hook_body;
 mod host;
 mod http_api;
 mod placeholder;
 mod retainer;
 mod rewrite;
 mod shared_subscription;
+mod sys_topic;
 mod topic_rewrite;
+mod web_hook;
 
-pub(crate) use access::{Access, AccessRules, Verdict, Who};
+pub(crate) use access::{Access, AccessRules, Judgement, Permission, RulesOf, Verdict, Who};
+#[cfg(test)]
+pub(crate) use access::{Action, Rule, Subject, TopicPattern};
 pub(crate) use authentication::{Credentials, Decision, Denial, Grant, decide};
 pub(crate) use auto_subscription::AutoSubscription;
+pub(crate) use desk::EngineDesk;
 pub(crate) use extensions::{Extensions, ExtensionsCell, ExtensionsView, RetainLimits};
 pub(crate) use host::{Deployment, PluginHost};
 pub(crate) use http_api::{HttpControl, HttpSettings};
 
+use futures::future::BoxFuture;
 use serde_json::Value;
+use std::sync::Arc;
+use tokio::time::Instant;
 
 /// One plugin: what it is, and how its file becomes something that can be put to work.
 pub(crate) trait Plugin: Send + Sync {
@@ -84,10 +95,22 @@ pub(crate) trait Prepared: Send + Sync {
 
     /// Called once, when it has become the one in force.
     fn begin(&self) {}
+
+    /// Called when the plugin has been taken out of work; not when other settings take its place.
+    fn end(&self) {}
+
+    /// The node stops: finishes what can be finished until the deadline.
+    fn stop(&self, _deadline: Instant) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// All plugins of a node.
-pub(crate) fn all(members: &[String], http: std::sync::Arc<HttpControl>) -> Vec<Box<dyn Plugin>> {
+pub(crate) fn all(
+    members: &[String],
+    http: Arc<HttpControl>,
+    desk: &Arc<EngineDesk>,
+) -> Vec<Box<dyn Plugin>> {
     vec![
         Box::new(access_control::AccessControl),
         Box::new(auth_http::AuthHttp),
@@ -98,6 +121,8 @@ pub(crate) fn all(members: &[String], http: std::sync::Arc<HttpControl>) -> Vec<
         Box::new(http_api::HttpApi(http)),
         Box::new(retainer::Retainer),
         Box::new(shared_subscription::SharedSubscription),
+        Box::new(sys_topic::SysTopic::new(desk.clone())),
         Box::new(topic_rewrite::TopicRewrite),
+        Box::new(web_hook::WebHook::new(desk.clone())),
     ]
 }

@@ -8,8 +8,9 @@
 use super::{
     Shard, ShardRef,
     connection::{Connection, ConnectionId},
-    drive,
+    drive, handshake,
     handshake::{Adopted, send_refusal},
+    noticing::client_of,
     permission::ClientIdentity,
     screening::{self, Refusal},
     shard_of,
@@ -87,6 +88,7 @@ pub(super) async fn admit(
         shard.borrow().id
     );
     let engine = shard.borrow().engine.clone();
+    shard.borrow_mut().note_connect(&request, peer);
     let won = {
         let _active = engine.gauges.counted(Stat::HandshakingsActive);
         claim(&shard, &stream, &request, peer).await
@@ -96,6 +98,10 @@ pub(super) async fn admit(
         Err(refusal) => {
             tracing::debug!(%peer, client_id = request.client_id, why = refusal.why, "CONNECT refused");
             let counters = shard.borrow().counters.clone();
+            if handshake::can_be_told(request.version, refusal.reason) {
+                let mut shard = shard.borrow_mut();
+                shard.note_connack(&request, peer, refusal.reason);
+            }
             send_refusal(&stream, request.version, refusal.reason, &counters).await;
             drop(handshaking);
             super::depart::linger(&stream).await;
@@ -115,6 +121,10 @@ pub(super) async fn admit(
         }
         None => {
             let counters = shard.borrow().counters.clone();
+            if request.version == Version::V5 {
+                let mut shard = shard.borrow_mut();
+                shard.note_connack(&request, peer, ReasonCode::Success);
+            }
             say_taken_over(&stream, &request, &counters).await;
         }
     }
@@ -300,13 +310,17 @@ impl Shard {
         if !won.session_present && (is_ours || slot.epoch != 0) {
             let new = Session::new(settings.outbound_limits);
             let old = std::mem::replace(&mut slot.session, new);
-            self.count_discarded(&old);
+            let client = client_of(slot);
+            self.count_discarded(client, &old);
         }
         let slot = self.slots.get_mut(key)?;
         let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
         self.replace_connection(key, previous_epoch, won.epoch);
         self.count_connected(request);
+        let peer = identity.peer;
+        self.note_connack(request, peer, ReasonCode::Success);
+        self.note_connected(request, peer, won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
         let mut connection = Box::new(self.connection(id, request, stream, rest, identity));

@@ -36,6 +36,9 @@ impl Shard {
                 return;
             };
             let mut shard = shard.borrow_mut();
+            for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
+                shard.tell_subscribed(request.key, subscription);
+            }
             if shard
                 .connection_of(request.key, request.connection)
                 .is_some()

@@ -2,16 +2,18 @@
 
 use super::{
     Shard,
+    noticing::{PumpedNotice, SentCopy},
     publish::Route,
     slots::{Slot, SlotKey, Slots},
+    telling::drop_name,
 };
 use crate::{
     counting::{self, ShardCounters},
     engine::Engine,
-    events::EventSink,
+    events::NoticeKind,
     router::LocalSubscriber,
 };
-use raftmq_api::counters::Metric;
+use raftmq_api::{counters::Metric, event::EventClient};
 use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
@@ -84,12 +86,21 @@ struct Tally {
     dropped: u64,
     /// What listeners to the node's events are told: one for each subscriber that missed it.
     missed: Vec<(SlotKey, DropReason)>,
+    /// What plugins are told: the copies that were sent.
+    sent: Vec<SentCopy>,
+}
+
+/// Whether what becomes of a message is written down for each subscriber.
+#[derive(Clone, Copy)]
+struct Noting {
+    delivered: bool,
+    dropped: bool,
 }
 
 impl Tally {
-    fn dropped(&mut self, key: SlotKey, reason: DropReason, events: &EventSink) {
+    fn dropped(&mut self, key: SlotKey, reason: DropReason, noting: Noting) {
         self.dropped += 1;
-        if events.is_heard() {
+        if noting.dropped {
             self.missed.push((key, reason));
         }
     }
@@ -104,8 +115,8 @@ struct QueueDrops {
 }
 
 impl QueueDrops {
-    fn add(&mut self, pumped: Pumped) {
-        if let Pumped::Dropped(reason) = pumped {
+    fn add(&mut self, pumped: Pumped<'_>) {
+        if let Pumped::Dropped(reason, _) = pumped {
             self.count += 1;
             self.last = Some(reason);
         }
@@ -124,6 +135,7 @@ impl Shard {
             return;
         }
         let mut tally = Tally::default();
+        let noting = self.noting(publication.topic);
         let mut message = Fanout::new(*publication, self.clock.unix_ms(), &mut self.fanout);
         for subscriber in own {
             if subscriber.subscription.no_local && from == Some(subscriber.key) {
@@ -137,16 +149,27 @@ impl Shard {
                 &subscriber.subscription_ids,
                 publication,
             );
+            let before = tally.delivered;
             match offer(slot, &mut message, delivery, &mut tally.delivered) {
                 Offered::Dirty => self.output.add(subscriber.key),
-                Offered::Dropped(reason) => {
-                    tally.dropped(subscriber.key, reason, &self.engine.events);
-                }
+                Offered::Dropped(reason) => tally.dropped(subscriber.key, reason, noting),
                 Offered::Taken => {}
+            }
+            if noting.delivered && tally.delivered > before {
+                tally.sent.push(sent_copy(subscriber.key, slot, delivery));
             }
         }
         self.count_delivered(publication.origin, &tally);
-        self.tell_missed(publication.topic, &tally);
+        self.tell_missed(publication, &tally);
+        self.note_delivered(publication, &tally.sent);
+    }
+
+    fn noting(&self, topic: &str) -> Noting {
+        let dropped = self.wants_about(NoticeKind::MessageDropped, topic);
+        Noting {
+            delivered: self.wants_about(NoticeKind::MessageDelivered, topic),
+            dropped: dropped || self.engine.events.is_heard(),
+        }
     }
 
     /// Publications from another shard or node, back to back, that were routed when the log entry
@@ -197,6 +220,7 @@ impl Shard {
         let Some((key, subscription)) = found else {
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(target.client_id, publication, "no_session");
+            self.note_lost(Some(target.client_id), publication, "no_session");
             return;
         };
         let ids: Vec<_> = SubscriptionIdentifier::new(target.subscription_id)
@@ -219,6 +243,7 @@ impl Shard {
         subscription_ids: &[SubscriptionIdentifier],
     ) {
         let mut tally = Tally::default();
+        let noting = self.noting(publication.topic);
         let mut message = Fanout::new(*publication, self.clock.unix_ms(), &mut self.fanout);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -230,17 +255,22 @@ impl Shard {
         };
         match offer(slot, &mut message, delivery, &mut tally.delivered) {
             Offered::Dirty => self.output.add(key),
-            Offered::Dropped(reason) => tally.dropped(key, reason, &self.engine.events),
+            Offered::Dropped(reason) => tally.dropped(key, reason, noting),
             Offered::Taken => {}
+        }
+        if noting.delivered && tally.delivered > 0 {
+            tally.sent.push(sent_copy(key, slot, delivery));
         }
         self.counters.add(Metric::MessagesPublishRetain, 1);
         self.count_delivered(Origin::Retained, &tally);
-        self.tell_missed(publication.topic, &tally);
+        self.tell_missed(publication, &tally);
+        self.note_delivered(publication, &tally.sent);
     }
 
     /// A client came back: repeats what is under way and goes on with its queue.
     pub(super) fn resume_deliveries(&mut self, key: SlotKey) {
         let now_ms = self.clock.unix_ms();
+        let noting = self.wants_pumped();
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -248,19 +278,23 @@ impl Shard {
             return;
         };
         let mut dropped = QueueDrops::default();
+        let mut noted = Vec::new();
         let counters = &self.counters;
         slot.session
             .outbound
             .resume(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
                 dropped.add(pumped);
+                note_pumped(&mut noted, noting, pumped);
                 count_pumped(counters, pumped);
             });
         self.tell_queue_drops(key, dropped);
+        self.note_pumped(key, noted);
     }
 
     /// The window has room again, or the socket took what waited: goes on with the queue.
     pub(super) fn pump(&mut self, key: SlotKey) {
         let now_ms = self.clock.unix_ms();
+        let noting = self.wants_pumped();
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -271,14 +305,17 @@ impl Shard {
             return;
         };
         let mut dropped = QueueDrops::default();
+        let mut noted = Vec::new();
         let counters = &self.counters;
         slot.session
             .outbound
             .pump(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
                 dropped.add(pumped);
+                note_pumped(&mut noted, noting, pumped);
                 count_pumped(counters, pumped);
             });
         self.tell_queue_drops(key, dropped);
+        self.note_pumped(key, noted);
         self.mark_dirty(key);
     }
 
@@ -288,10 +325,11 @@ impl Shard {
         }
     }
 
-    fn tell_missed(&mut self, topic: &str, tally: &Tally) {
+    fn tell_missed(&mut self, publication: &Publication<'_>, tally: &Tally) {
         for (key, reason) in &tally.missed {
-            self.tell_drops(*key, Some(topic), *reason, 1);
+            self.tell_drops(*key, Some(publication.topic), *reason, 1);
         }
+        self.note_missed(publication, &tally.missed);
     }
 
     fn count_delivered(&self, origin: Origin, tally: &Tally) {
@@ -302,18 +340,47 @@ impl Shard {
 
     /// The session is over: what still waits in its queue is dropped. What was sent and not
     /// acknowledged counts as delivered.
-    pub(super) fn count_discarded(&self, session: &Session) {
+    pub(super) fn count_discarded(&mut self, client: EventClient, session: &Session) {
         let waiting = session.outbound.queue_len() as u64;
         self.counters.add(Metric::MessagesDropped, waiting);
+        self.note_discarded(client, session);
     }
 }
 
-fn count_pumped(counters: &ShardCounters, pumped: Pumped) {
+fn count_pumped(counters: &ShardCounters, pumped: Pumped<'_>) {
     let metric = match pumped {
-        Pumped::Sent(origin) => counting::delivered(origin),
-        Pumped::Dropped(_) => Metric::MessagesDropped,
+        Pumped::Sent(_, waiting) => counting::delivered(waiting.message().origin()),
+        Pumped::Dropped(..) => Metric::MessagesDropped,
     };
     counters.add(metric, 1);
+}
+
+fn note_pumped(noted: &mut Vec<PumpedNotice>, noting: bool, pumped: Pumped<'_>) {
+    if !noting {
+        return;
+    }
+    let (packet_id, waiting, dropped) = match pumped {
+        Pumped::Sent(packet_id, waiting) => (packet_id, waiting, None),
+        Pumped::Dropped(reason, waiting) => (0, waiting, Some(drop_name(reason))),
+    };
+    noted.push(PumpedNotice {
+        waiting: waiting.clone(),
+        packet_id,
+        dropped,
+    });
+}
+
+/// The copy that has just been sent to this subscriber.
+fn sent_copy(to: SlotKey, slot: &Slot, delivery: Delivery<'_>) -> SentCopy {
+    SentCopy {
+        to,
+        packet_id: match delivery.qos {
+            QoS::AtMostOnce => 0,
+            _ => slot.session.outbound.last_packet_id(),
+        },
+        qos: delivery.qos,
+        retain: delivery.retain,
+    }
 }
 
 /// What a subscriber that is not this shard's any more would have got.

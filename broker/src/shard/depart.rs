@@ -1,6 +1,8 @@
 //! Ends: of a connection, of a session on this node, of the whole node.
 
-use super::{Shard, connection::Connection, slots::SlotKey, telling::ended_because};
+use super::{
+    Shard, connection::Connection, noticing::client_of, slots::SlotKey, telling::ended_because,
+};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::{Disconnect, ReasonCode, Version};
 use raftmq_proto::v1;
@@ -180,7 +182,7 @@ impl Shard {
     /// The session is over on this node, with everything that it was still owed.
     pub(super) fn discard(&mut self, key: SlotKey) {
         if let Some(slot) = self.slots.remove(key) {
-            self.count_discarded(&slot.session);
+            self.count_discarded(client_of(&slot), &slot.session);
         }
     }
 

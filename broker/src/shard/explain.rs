@@ -1,7 +1,11 @@
 //! What a dry run of a publication asks a shard: whose turn it is, and how its sessions would take it.
 
 use super::Shard;
+use crate::plugin::{Access, Judgement};
 use std::sync::Arc;
+
+/// A client and the filters of its subscriptions that bring it a message.
+pub type Receiver = (Arc<str>, Vec<Arc<str>>);
 
 /// How a session would take a message now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,9 @@ pub struct Reception {
     pub inflight_max: u16,
     /// Messages that wait behind them.
     pub queue: usize,
+    /// What would be said if it subscribed to one of its filters now: the one that would be denied, or else
+    /// the first. Absent: it is not connected.
+    pub(crate) subscribe: Option<(Arc<str>, Judgement)>,
 }
 
 impl Shard {
@@ -28,14 +35,38 @@ impl Shard {
     }
 
     /// How these sessions would take a message. One that has no place here yet would get an empty one.
-    pub fn receptions(&mut self, clients: Vec<Arc<str>>) -> Vec<Reception> {
+    pub fn receptions(&mut self, clients: Vec<Receiver>) -> Vec<Reception> {
+        self.extensions.refresh();
         let receptions = clients
             .into_iter()
-            .map(|client_id| self.reception(client_id));
+            .map(|(client_id, filters)| self.reception(client_id, &filters));
         receptions.collect()
     }
 
-    fn reception(&mut self, client_id: Arc<str>) -> Reception {
+    /// What would be said if this client published on the topic now; `None`: it is not connected here.
+    pub(crate) fn judged_publisher(&mut self, client_id: &str, topic: &str) -> Option<Judgement> {
+        self.extensions.refresh();
+        let key = self.slots.find(client_id)?;
+        self.judgement(key, Access::Publish(topic))
+    }
+
+    fn judged_subscriber(
+        &self,
+        client_id: &str,
+        filters: &[Arc<str>],
+    ) -> Option<(Arc<str>, Judgement)> {
+        let key = self.slots.find(client_id)?;
+        let judged = filters.iter().filter_map(|filter| {
+            let judgement = self.judgement(key, Access::Subscribe(filter))?;
+            Some((filter.clone(), judgement))
+        });
+        let judged: Vec<_> = judged.collect();
+        let denied = judged.iter().find(|(_, judgement)| judgement.denies());
+        denied.or(judged.first()).cloned()
+    }
+
+    fn reception(&mut self, client_id: Arc<str>, filters: &[Arc<str>]) -> Reception {
+        let subscribe = self.judged_subscriber(&client_id, filters);
         let inflight_max = self.engine.settings.max_inflight;
         let key = self.slots.find(&client_id);
         let Some(slot) = key.and_then(|key| self.slots.get_mut(key)) else {
@@ -58,6 +89,7 @@ impl Shard {
             inflight,
             inflight_max: window.unwrap_or(inflight_max),
             queue,
+            subscribe,
         }
     }
 }

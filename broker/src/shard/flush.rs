@@ -45,7 +45,8 @@ impl Output {
         self.wake();
     }
 
-    fn wake(&mut self) {
+    /// Something waits for the end of the turn.
+    pub(super) fn wake(&mut self) {
         if let Some(flusher) = self.flusher.take() {
             flusher.wake();
         }
@@ -64,6 +65,7 @@ pub(super) async fn flusher(shard: ShardRef) {
         if !shard.output.is_empty() {
             shard.flush();
         }
+        shard.hand_over_notices();
         shard.output.flusher = Some(cx.waker().clone());
         Poll::Pending
     })
@@ -89,6 +91,7 @@ impl Shard {
         if full && publication.qos == QoS::AtMostOnce {
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "shard_full");
+            self.note_lost(None, publication, "shard_full");
             return;
         }
         self.begin_staging();
@@ -108,6 +111,7 @@ impl Shard {
             self.engine.links[link].count_dropped();
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "link_full");
+            self.note_lost(None, publication, "link_full");
             return;
         }
         self.begin_staging();
@@ -140,6 +144,7 @@ impl Shard {
         if self.output.dirty.is_empty() {
             self.output.dirty = dirty;
         }
+        self.hand_over_notices();
     }
 
     fn hand_over(&mut self) {

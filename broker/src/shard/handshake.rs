@@ -188,6 +188,11 @@ async fn refuse(
     super::depart::linger(stream).await;
 }
 
+/// Whether this version's CONNACK has a word for the reason.
+pub(super) fn can_be_told(version: Version, reason: ReasonCode) -> bool {
+    version == Version::V5 || reason.connect_return_code().is_some()
+}
+
 /// Sends a refusing CONNACK, unless the version has no word for the reason, and counts it.
 pub(super) async fn send_refusal(
     stream: &TcpStream,

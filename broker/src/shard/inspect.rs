@@ -68,6 +68,23 @@ impl Shard {
         live.collect()
     }
 
+    /// The `count` sessions with the longest queues, in no particular order; none whose queue is empty.
+    pub fn longest_queues(&self, count: usize) -> Vec<LiveSession> {
+        let queues = self.slots.iter().filter_map(|(_, slot)| {
+            let queue = slot.session.outbound.queue_len();
+            (queue > 0).then_some((queue, &slot.client_id))
+        });
+        let mut queues: Vec<_> = queues.collect();
+        if queues.len() > count {
+            queues.select_nth_unstable_by(count, |a, b| b.cmp(a));
+            queues.truncate(count);
+        }
+        let longest = queues.into_iter();
+        longest
+            .filter_map(|(_, client_id)| self.live_session(client_id))
+            .collect()
+    }
+
     /// How much this shard's sessions hold.
     pub fn load(&self) -> Load {
         let mut load = Load::default();
@@ -100,7 +117,7 @@ pub(crate) async fn subscribe(
     qos: QoS,
 ) -> Result<Vec<bool>, SubscribeRefusal> {
     let (key, granted, op, engine) = {
-        let shard = shard.borrow();
+        let mut shard = shard.borrow_mut();
         let key = shard.online(&client_id)?;
         let (granted, op) = shard
             .subscribe_for_admin(key, &filters, qos)
@@ -125,7 +142,7 @@ pub(crate) async fn subscribe(
                 .collect();
             for filter in &accepted {
                 if let Some(subscription) = telling::subscription_named(filter, qos.number()) {
-                    shard.borrow().tell_subscribed(key, &subscription);
+                    shard.borrow_mut().tell_subscribed(key, &subscription);
                 }
             }
             Shard::retained_for_admin(&shard, key, &accepted, qos);
@@ -145,8 +162,9 @@ pub(crate) async fn unsubscribe(
     filter: String,
 ) -> Result<bool, SubscribeRefusal> {
     let (key, told, op, engine) = {
-        let shard = shard.borrow();
+        let mut shard = shard.borrow_mut();
         let key = shard.online(&client_id)?;
+        shard.note_unsubscribe(key, &filter);
         let slot = shard
             .slots
             .get(key)
@@ -162,7 +180,7 @@ pub(crate) async fn unsubscribe(
     };
     match engine.propose(op).await {
         Ok(Outcome::Unsubscribed { existed }) => {
-            let shard = shard.borrow();
+            let mut shard = shard.borrow_mut();
             shard.tell_unsubscribed(key, told, &existed);
             shard.count_unsubscribed(&existed);
             Ok(existed.first().copied().unwrap_or(false))

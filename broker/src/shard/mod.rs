@@ -17,7 +17,7 @@
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
-//! | [`telling`] | what listeners to the node's events are told |
+//! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
@@ -34,6 +34,7 @@ mod flush;
 mod handshake;
 mod inspect;
 pub mod mailbox;
+mod noticing;
 mod packets;
 mod permission;
 mod publish;
@@ -46,7 +47,10 @@ mod telling;
 mod transfer;
 
 use crate::{
-    counting::ShardCounters, engine::Engine, events::DropTally, plugin::ExtensionsView,
+    counting::ShardCounters,
+    engine::Engine,
+    events::{DropTally, Notice},
+    plugin::ExtensionsView,
     router::TopicCache,
 };
 use connection::ConnectionId;
@@ -112,6 +116,8 @@ pub struct Shard {
     output: flush::Output,
     /// Drops that listeners are told of with the next sweep.
     drops: DropTally,
+    /// What plugins are told at the end of the turn.
+    notices: Vec<Arc<Notice>>,
     /// Connections whose input waits for a lease, a link or a shard.
     paused: Vec<(SlotKey, ConnectionId)>,
     pause_ticker: Option<Waker>,
@@ -187,6 +193,7 @@ impl Shard {
             deferred: deferred::DeferredPublishes::new(engine.links.len()),
             slots: Slots::default(),
             drops: DropTally::default(),
+            notices: Vec::new(),
             departed: HashMap::new(),
             paused: Vec::new(),
             pause_ticker: None,
@@ -203,6 +210,10 @@ impl Shard {
     /// What a turn of the loop begins with.
     fn begin_turn(&mut self) {
         self.clock.tick();
-        self.extensions.refresh();
+        if self.extensions.is_stale() {
+            // What has happened is told to those who wanted it then.
+            self.hand_over_notices();
+            self.extensions.refresh();
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::counting;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{self, DecodeError, Disconnect, Packet, PacketType, ReasonCode},
-    publication::Origin,
+    session::Waiting,
 };
 
 /// How a connection goes on.
@@ -147,7 +147,7 @@ impl Shard {
             return Next::More;
         };
         let acked = slot.session.outbound.puback(packet_id);
-        self.count_acked(acked);
+        self.acked(key, packet_id, acked);
         self.pump(key);
         Next::More
     }
@@ -163,15 +163,17 @@ impl Shard {
             .session
             .outbound
             .pubrec(packet_id, reason, &mut connection.wire());
-        self.count_acked(acked);
+        self.acked(key, packet_id, acked);
         self.mark_dirty(key);
         self.pump(key);
         Next::More
     }
 
-    fn count_acked(&self, origin: Option<Origin>) {
-        if let Some(origin) = origin {
+    fn acked(&mut self, key: SlotKey, packet_id: u16, delivery: Option<Waiting>) {
+        if let Some(delivery) = delivery {
+            let origin = delivery.message().origin();
             self.counters.add(counting::acked(origin), 1);
+            self.note_acked(key, packet_id, &delivery);
         }
     }
 

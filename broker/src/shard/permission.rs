@@ -3,7 +3,7 @@
 
 use super::{Shard, deferred::Owner, slots::SlotKey};
 use crate::{
-    plugin::{Access, AccessRules, Extensions, Grant, Verdict, Who},
+    plugin::{Access, AccessRules, Extensions, Grant, Judgement, RulesOf, Verdict, Who},
     router::GroupMember,
 };
 use raftmq_api::counters::Metric;
@@ -44,29 +44,51 @@ impl ClientIdentity {
         }
     }
 
+    /// What none of the rules speaks of is allowed, but for publishing in the broker's own name (§4.7.2).
     fn allows(&self, client_id: &str, nodes: Option<&AccessRules>, access: Access<'_>) -> bool {
-        self.denied_by(client_id, nodes, access).is_none()
+        match self.judge(client_id, nodes, access) {
+            Judgement::Allowed => true,
+            Judgement::DeniedBy(_) => false,
+            Judgement::Silent => !access.is_to_system(),
+        }
     }
 
-    /// The rules that forbid it: the client's own first, then the node's; what none speaks of is allowed.
-    fn denied_by<'r>(
+    /// The client's own rules come first, then the node's.
+    fn judge<'r>(
         &'r self,
         client_id: &str,
         nodes: Option<&'r AccessRules>,
         access: Access<'_>,
-    ) -> Option<&'r AccessRules> {
+    ) -> Judgement<'r> {
         if self.superuser {
-            return None;
+            return Judgement::Allowed;
         }
         let who = self.who(client_id);
         for rules in [self.rules.as_deref(), nodes].into_iter().flatten() {
             match rules.verdict(&who, access) {
-                Verdict::Allowed => return None,
-                Verdict::Denied => return Some(rules),
+                Verdict::Allowed => return Judgement::Allowed,
+                Verdict::Denied => return Judgement::DeniedBy(rules),
                 Verdict::Silent => {}
             }
         }
-        None
+        Judgement::Silent
+    }
+
+    /// The same, with the rule that decides.
+    fn judgement(
+        &self,
+        client_id: &str,
+        nodes: Option<&AccessRules>,
+        access: Access<'_>,
+    ) -> Judgement {
+        if self.superuser {
+            return Judgement::Superuser;
+        }
+        let lists = [
+            (RulesOf::Client, self.rules.as_deref()),
+            (RulesOf::Node, nodes),
+        ];
+        Judgement::new(&lists, &self.who(client_id), access)
     }
 
     /// Whether the client may publish to the topic.
@@ -77,6 +99,13 @@ impl ClientIdentity {
     fn is_judged(&self, extensions: &Extensions) -> bool {
         extensions.access.is_some() || self.rules.is_some()
     }
+}
+
+/// What the rules say about something that a client does.
+enum Judgement<'r> {
+    Allowed,
+    DeniedBy(&'r AccessRules),
+    Silent,
 }
 
 /// What becomes of a PUBLISH.
@@ -131,6 +160,13 @@ impl Shard {
         allowed
     }
 
+    /// What would be said to a connected client now; `None`: it is not connected here. Counts nothing.
+    pub(super) fn judgement(&self, key: SlotKey, access: Access<'_>) -> Option<Judgement> {
+        let (client_id, identity) = self.identity(key)?;
+        let nodes = self.extensions.get().access.as_ref();
+        Some(identity.judgement(client_id, nodes, access))
+    }
+
     /// Whether a PUBLISH is accepted.
     pub(super) fn admit_publish(&self, key: SlotKey, publish: &Publish<'_>) -> Admission {
         if !self.may_publish(key, publish.topic) {
@@ -157,11 +193,11 @@ impl Shard {
         let Some((client_id, identity)) = self.identity(key) else {
             return true;
         };
-        if !identity.is_judged(extensions) {
+        let access = Access::Publish(topic);
+        if !identity.is_judged(extensions) && !access.is_to_system() {
             return true;
         }
         self.counters.add(Metric::ClientPublishCheckAcl, 1);
-        let access = Access::Publish(topic);
         let allowed = identity.allows(client_id, extensions.access.as_ref(), access);
         if !allowed {
             self.counters.add(Metric::ClientPublishAuthError, 1);
@@ -235,8 +271,11 @@ impl Shard {
     fn disconnects_for(&self, key: SlotKey, topic: &str) -> bool {
         let access = self.extensions.get().access.as_ref();
         self.identity(key)
-            .and_then(|(client_id, of)| of.denied_by(client_id, access, Access::Publish(topic)))
-            .is_some_and(|rules| rules.disconnects_publishers)
+            .map(|(client_id, of)| of.judge(client_id, access, Access::Publish(topic)))
+            .is_some_and(|judgement| match judgement {
+                Judgement::DeniedBy(rules) => rules.disconnects_publishers,
+                _ => false,
+            })
     }
 
     /// The member of a share group that gets a message.

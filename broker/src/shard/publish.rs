@@ -130,6 +130,7 @@ impl Shard {
             publisher: &client_id,
             target: None,
         };
+        self.note_publish(key, publish, &publication);
         self.publish(
             &publication,
             &route,
@@ -324,13 +325,17 @@ impl Shard {
             return;
         }
         let route = self.route(publication.topic);
+        self.note_publish_of(&publication);
         self.publish(&publication, &route, None, Owner::Admin(answer));
     }
 
     /// A will of this node's was published. Every node delivers it to its own subscribers, sessions in
     /// share groups excepted.
-    pub(crate) fn count_will(&mut self, topic: &str) {
-        let route = self.route(topic);
+    pub(crate) fn count_will(&mut self, will: &v1::Message) {
+        let route = self.route(&will.topic);
+        if let Some(publication) = super::publication_of(will, Origin::Will) {
+            self.note_publish_of(&publication);
+        }
         self.counters.add(counting::published(Origin::Will), 1);
         let is_wanted =
             !route.own.is_empty() || !route.others.shards.is_empty() || !route.links.is_empty();

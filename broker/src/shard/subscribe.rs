@@ -43,6 +43,9 @@ impl Shard {
         let (client_id, epoch) = (slot.client_id.clone(), slot.epoch);
         let (version, connection) = (connection.version, connection.id);
         let identifier = subscribe.subscription_identifier;
+        for wanted in &subscribe.filters {
+            self.note_subscribe(key, wanted.filter, wanted.options, identifier);
+        }
         let entries: Vec<_> = subscribe
             .filters
             .iter()
@@ -167,6 +170,9 @@ impl Shard {
         let codes: Vec<_> = request.entries.iter().map(reason_code).collect();
         let failed = codes.iter().filter(|code| code.is_failure()).count();
         self.count_subscribed(codes.len() - failed, failed);
+        for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
+            self.tell_subscribed(request.key, subscription);
+        }
         let Some(connection) = self.connection_of(request.key, request.connection) else {
             return;
         };
@@ -177,9 +183,6 @@ impl Shard {
         };
         let max_packet_size = connection.max_packet_size;
         let _ = suback.encode(request.version, max_packet_size, &mut connection.out);
-        for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
-            self.tell_subscribed(request.key, subscription);
-        }
         self.send_retained(&request, &existed);
         self.mark_dirty(request.key);
     }
@@ -247,6 +250,9 @@ impl Shard {
         key: SlotKey,
         unsubscribe: &Unsubscribe<'_>,
     ) -> Next {
+        for filter in &unsubscribe.filters {
+            self.note_unsubscribe(key, filter);
+        }
         let Some(slot) = self.slots.get(key) else {
             return Next::More;
         };
@@ -339,18 +345,21 @@ impl Shard {
 
     /// SUBSCRIBE on behalf of the HTTP API, inside the client's session.
     pub(super) fn subscribe_for_admin(
-        &self,
+        &mut self,
         key: SlotKey,
         filters: &[String],
         qos: QoS,
     ) -> Option<(Vec<bool>, Option<v1::Op>)> {
-        let slot = self.slots.get(key)?;
-        self.counters
-            .add(Metric::ClientSubscribe, filters.len() as u64);
         let options = SubscriptionOptions {
             qos,
             ..SubscriptionOptions::default()
         };
+        for filter in filters {
+            self.note_subscribe(key, filter, options, None);
+        }
+        let slot = self.slots.get(key)?;
+        self.counters
+            .add(Metric::ClientSubscribe, filters.len() as u64);
         let entries: Vec<_> = filters
             .iter()
             .map(|filter| self.entry(key, &slot.client_id, filter, options, None))

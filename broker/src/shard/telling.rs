@@ -3,7 +3,7 @@
 //! Everything here begins with the question whether somebody listens; while nobody does, that is all.
 
 use super::{Shard, connection::Connection, slots::SlotKey};
-use crate::events::DropTally;
+use crate::events::{DropTally, NoticeKind, What};
 use raftmq_api::event::{ClaimName, Event, EventClient, EventKind};
 use raftmq_mqtt::{
     codec::{ReasonCode, Version},
@@ -55,12 +55,13 @@ impl Shard {
 
     /// `connection` has been taken out of its slot.
     pub(super) fn tell_disconnected(
-        &self,
+        &mut self,
         key: SlotKey,
         connection: &Connection,
         reason: &str,
         reason_code: Option<ReasonCode>,
     ) {
+        self.note_disconnected(key, connection, reason);
         if !self.is_heard() {
             return;
         }
@@ -86,7 +87,13 @@ impl Shard {
         self.tell(client, EventKind::TakenOver { previous, new });
     }
 
-    pub(super) fn tell_subscribed(&self, key: SlotKey, subscription: &v1::Subscription) {
+    pub(super) fn tell_subscribed(&mut self, key: SlotKey, subscription: &v1::Subscription) {
+        self.note_about_filter(
+            key,
+            NoticeKind::SessionSubscribed,
+            subscription,
+            What::SessionSubscribed,
+        );
         let Some(client) = self.client_of(key) else {
             return;
         };
@@ -102,22 +109,29 @@ impl Shard {
     /// The filters of an UNSUBSCRIBE, kept until it is known which of them existed; nothing is kept
     /// while nobody listens.
     pub(super) fn to_be_told(&self, subscriptions: &[v1::Subscription]) -> Vec<v1::Subscription> {
-        match self.is_heard() {
+        let listeners = &self.extensions.get().listeners;
+        match self.is_heard() || listeners.have(NoticeKind::SessionUnsubscribed) {
             true => subscriptions.to_vec(),
             false => Vec::new(),
         }
     }
 
     pub(super) fn tell_unsubscribed(
-        &self,
+        &mut self,
         key: SlotKey,
         subscriptions: Vec<v1::Subscription>,
         existed: &[bool],
     ) {
         let ended = subscriptions.into_iter().zip(existed);
         for (subscription, _) in ended.filter(|(_, existed)| **existed) {
+            self.note_about_filter(
+                key,
+                NoticeKind::SessionUnsubscribed,
+                &subscription,
+                What::SessionUnsubscribed,
+            );
             let Some(client) = self.client_of(key) else {
-                return;
+                continue;
             };
             let kind = EventKind::Unsubscribed {
                 filter: subscription.filter,
@@ -193,7 +207,7 @@ impl Shard {
     }
 }
 
-fn named(client_id: &Arc<str>, connection: Option<&Connection>) -> EventClient {
+pub(super) fn named(client_id: &Arc<str>, connection: Option<&Connection>) -> EventClient {
     EventClient {
         client_id: client_id.clone(),
         username: connection.and_then(|connection| connection.identity.user_name.clone()),
@@ -205,7 +219,7 @@ fn share(group: &str) -> Option<String> {
     (!group.is_empty()).then(|| group.to_owned())
 }
 
-fn drop_name(reason: DropReason) -> &'static str {
+pub(super) fn drop_name(reason: DropReason) -> &'static str {
     match reason {
         DropReason::Offline => "offline",
         DropReason::QueueFull => "queue_full",

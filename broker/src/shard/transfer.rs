@@ -5,7 +5,14 @@
 //! owner asks for it, or until nobody can be expected to any more. When sessions move faster than
 //! their state, the node in the middle answers when it has got the state itself.
 
-use super::{Shard, ShardRef, mailbox::Mail, shard_of, slots::SlotKey};
+use super::{
+    Shard, ShardRef,
+    mailbox::Mail,
+    shard_of,
+    slots::SlotKey,
+    telling::{drop_name, named},
+    wall_clock_ms,
+};
 use crate::engine::Engine;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
@@ -66,7 +73,7 @@ impl MovedSession {
         let deliveries = self.0.deliveries.into_iter().filter_map(|d| {
             let message = match d.publication {
                 None => None,
-                Some(frame) => Some(Stored::from_frame(&frame).ok()?),
+                Some(frame) => Some(Stored::from_frame(&frame, wall_clock_ms()).ok()?),
             };
             Some(TransferredDelivery {
                 packet_id: u16::try_from(d.packet_id).ok()?,
@@ -235,22 +242,20 @@ impl Shard {
             };
             let Some(session) = session else { continue };
             let offer = session.outbound.offer(None, &mut message, delivery);
-            if matches!(offer, Offer::Dropped(_)) {
+            if let Offer::Dropped(reason) = offer {
                 self.counters.add(Metric::MessagesDropped, 1);
+                self.note_lost(Some(&subscriber.client_id), publication, drop_name(reason));
             }
         }
     }
 
     /// Forgets states that nobody has asked for.
     pub(super) fn forget_departed(&mut self) {
-        let counters = &self.counters;
-        self.departed.retain(|_, departed| {
-            let is_kept = departed.since.elapsed() < DEPARTED_KEPT;
-            if !is_kept {
-                let waiting = departed.session.outbound.queue_len() as u64;
-                counters.add(Metric::MessagesDropped, waiting);
-            }
-            is_kept
-        });
+        let is_over = |_: &_, departed: &mut Departed| departed.since.elapsed() >= DEPARTED_KEPT;
+        let forgotten: Vec<_> = self.departed.extract_if(is_over).collect();
+        for ((client_id, _), departed) in forgotten {
+            let client = named(&client_id, None);
+            self.count_discarded(client, &departed.session);
+        }
     }
 }

@@ -68,7 +68,7 @@ async fn every_node_explains_the_same_subscribers_and_why_some_would_miss_it() {
         assert_eq!(answer["filters"], json!(["plant/#", "plant/+", "plant/1"]));
         assert_eq!(
             (&answer["from_node"], &answer["acl"]),
-            (&json!(1), &json!("not_checked"))
+            (&json!(1), &json!("allowed"))
         );
         for id in cluster.ids() {
             let client_id = format!("live-{id}");

@@ -34,19 +34,19 @@ const POINT_AT_THE_END: &str = "{
 const HOSTILE: &str = "<img src=x onerror=\"window.harmed=true\">";
 
 /// The dashboard of node `id`.
-async fn dashboard(browser: &Browser, cluster: &Cluster, id: u64) -> Page {
+pub(crate) async fn dashboard(browser: &Browser, cluster: &Cluster, id: u64) -> Page {
     let page = browser.page().await;
     page.resize(1280, 900).await;
     page.go(&format!("{}/dashboard", base(cluster, id))).await;
     page
 }
 
-fn base(cluster: &Cluster, id: u64) -> String {
+pub(crate) fn base(cluster: &Cluster, id: u64) -> String {
     format!("http://{}", cluster.node(id).http_address())
 }
 
 /// Goes to a view by its link.
-async fn view(page: &Page, name: &str) {
+pub(crate) async fn view(page: &Page, name: &str) {
     page.click(&format!("nav a[data-view={name}]"), SOON).await;
     page.wait_for_text(&format!(".view[data-view={name}] h1"), "", SOON)
         .await;
@@ -63,7 +63,7 @@ fn traffic(publisher: Client, topic: &'static str) -> JoinHandle<()> {
 }
 
 /// No script failed, nothing was blocked, and nobody but the node was asked.
-fn assert_quiet(page: &Page, base: &str) {
+pub(crate) fn assert_quiet(page: &Page, base: &str) {
     assert_eq!(page.errors(), Vec::<String>::new());
     let requests = page.requests();
     assert!(requests.len() > 20, "{requests:?}");
@@ -195,7 +195,7 @@ async fn a_phone_scrolls_no_view_sideways_and_markup_in_names_stays_text() {
     let traffic = traffic(publisher, "house/kitchen/temperature");
 
     let page = dashboard(&browser, &cluster, 1).await;
-    for (width, height) in [(390, 844), (1280, 900)] {
+    for (width, height) in [(360, 740), (1280, 900)] {
         page.resize(width, height).await;
         for name in VIEWS {
             view(&page, name).await;
@@ -241,7 +241,7 @@ async fn crowd(cluster: &Cluster) -> Vec<Client> {
     clients
 }
 
-async fn pictures(page: &Page, name: &str) {
+pub(crate) async fn pictures(page: &Page, name: &str) {
     let Some(folder) = std::env::var_os("RAFTMQ_PICTURES").map(PathBuf::from) else {
         return;
     };

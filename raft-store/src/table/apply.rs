@@ -133,12 +133,12 @@ impl Run<'_> {
         let mut session = self.claimed(&op.client_id, op, epoch);
         session.session_present = session_present;
         let subscriptions = session.subscriptions.clone();
-        self.table.sessions.insert(session);
+        let session = self.table.sessions.insert(session);
         self.counted(
             node,
             match session_present {
                 true => Countable::SessionResumed,
-                false => Countable::SessionCreated,
+                false => Countable::SessionCreated(session),
             },
         );
         Outcome::Claimed {
@@ -181,7 +181,11 @@ impl Run<'_> {
             self.publish_will(&will, previous.node, op.now_ms);
         }
         if ends {
-            self.remove(client_id);
+            let reason = match op.clean_start {
+                true => EndReason::CleanStart,
+                false => EndReason::Expired,
+            };
+            self.remove(client_id, reason);
         } else {
             self.move_routes(client_id, previous.node, node);
         }
@@ -232,6 +236,7 @@ impl Run<'_> {
         let reason = op.reason.as_str();
         self.table.sessions.update(&op.client_id, |session| {
             session.expiry_seconds = op.expiry_seconds.unwrap_or(session.expiry_seconds);
+            session.disconnected_reason = reason.into();
             if op.discard_will {
                 session.will = None;
             }
@@ -279,7 +284,7 @@ impl Run<'_> {
         if let Some(will) = session.will.clone() {
             self.publish_will(&will, node, now_ms);
         }
-        self.remove(&client_id);
+        self.remove(&client_id, reason);
         self.applied.events.push(TableEvent::SessionEnded {
             client_id,
             node,
@@ -288,7 +293,7 @@ impl Run<'_> {
         });
     }
 
-    fn remove(&mut self, client_id: &str) {
+    fn remove(&mut self, client_id: &str, reason: EndReason) {
         let Some(session) = self.table.sessions.remove(client_id) else {
             return;
         };
@@ -301,7 +306,8 @@ impl Run<'_> {
                 .filters
                 .push(subscription.filter.clone());
         }
-        self.counted(session.node, Countable::SessionTerminated);
+        let node = session.node;
+        self.counted(node, Countable::SessionTerminated { session, reason });
     }
 
     /// A node that is down counts no more: another one does, so that the cluster's sums stay right.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use raftmq_proto::v1::{ClientAttributes, Message};
 
-use super::{Epoch, NodeId, Subscription};
+use super::{Epoch, NodeId, Session, Subscription};
 
 /// What applying one log entry did.
 #[derive(Debug, Default)]
@@ -176,12 +176,17 @@ pub enum TableEvent {
 /// What is counted once cluster-wide, when it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Countable {
-    /// A claim made a session.
-    SessionCreated,
+    /// A claim made a session: this one.
+    SessionCreated(Arc<Session>),
     /// A claim found its session.
     SessionResumed,
-    /// A session is no more, for whatever reason.
-    SessionTerminated,
+    /// A session is no more.
+    SessionTerminated {
+        /// As it was at the end.
+        session: Arc<Session>,
+        /// Why it ended.
+        reason: EndReason,
+    },
     /// A will was published.
     WillPublished(Arc<Message>),
 }

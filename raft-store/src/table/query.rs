@@ -109,6 +109,21 @@ impl Table {
         });
     }
 
+    /// How many members of a share group can be chosen: connected ones on nodes that are up.
+    pub fn share_candidates(&self, filter: &str, share: &str) -> usize {
+        let entry = self.subscribers.entry(filter);
+        let group = entry.and_then(|entry| entry.groups.iter().find(|g| &*g.share == share));
+        let members = group.map_or(&[][..], |group| &group.members);
+        let is_connected = |client_id: &str| {
+            let session = self.sessions.get(client_id);
+            session.is_some_and(|session| session.connected)
+        };
+        let candidates = members
+            .iter()
+            .filter(|member| self.is_node_up(member.node) && is_connected(&member.client_id));
+        candidates.count()
+    }
+
     /// Ordinary subscribers of a topic name on other nodes than `me`, whether those are up or not.
     pub fn for_each_subscriber_elsewhere(
         &self,

@@ -145,16 +145,19 @@ impl Sessions {
         Some(result)
     }
 
-    pub fn insert(&mut self, session: Session) {
+    /// Puts a session in the place of the one that the client had, and returns it.
+    pub fn insert(&mut self, session: Session) -> Arc<Session> {
         let key = session.client_id.clone();
         let after = session.due_ms();
         let shard = Arc::make_mut(&mut self.shards[shard_of(&key)]);
         let node = session.node;
-        let old = shard.insert(key.clone(), Arc::new(session));
+        let session = Arc::new(session);
+        let old = shard.insert(key.clone(), session.clone());
         let before = old.as_ref().and_then(|old| old.due_ms());
         self.count(old.map(|old| old.node), Some(node));
         self.order.insert(key.clone());
         self.move_due(before, after, key);
+        session
     }
 
     pub fn remove(&mut self, client_id: &str) -> Option<Arc<Session>> {

@@ -109,9 +109,10 @@ impl Table {
                 self.applied_index = TableHead::decode(record).map_err(damaged)?.applied_index
             }
             kind::NODES => self.restore_node(TableNode::decode(record).map_err(damaged)?),
-            kind::SESSIONS => self
-                .sessions
-                .insert(session_of(TableSession::decode(record).map_err(damaged)?)),
+            kind::SESSIONS => {
+                let session = TableSession::decode(record).map_err(damaged)?;
+                self.sessions.insert(session_of(session));
+            }
             kind::SUBSCRIPTIONS => {
                 return self
                     .restore_subscriptions(TableSubscriptions::decode(record).map_err(damaged)?);

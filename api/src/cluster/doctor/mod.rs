@@ -3,6 +3,7 @@
 //! Each rule is a function of the evidence in a file of its own; it asks nobody and reads no clock.
 //! Rules do not repeat each other: a node that does not answer is found once, not once per rule.
 
+mod certificates;
 mod clocks;
 mod comparison;
 mod connections;
@@ -14,6 +15,7 @@ mod links;
 mod nodes;
 mod quorum;
 mod settings;
+mod share_groups;
 mod takeovers;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -95,7 +97,7 @@ impl Finding {
 /// A rule: what it finds in the evidence.
 type Rule = fn(&Evidence) -> Vec<Finding>;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 14] = [
     quorum::findings,
     nodes::findings,
     lag::findings,
@@ -108,6 +110,8 @@ const RULES: [Rule; 12] = [
     disks::findings,
     exposure::findings,
     connections::findings,
+    certificates::findings,
+    share_groups::findings,
 ];
 
 /// Everything that the rules find: the worst first, then by code and node.

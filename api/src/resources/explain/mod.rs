@@ -3,16 +3,19 @@
 //! The router of the node at which the publication would come in says where it would go; every node
 //! says how its own sessions are; [`verdict`] puts the two together for each subscriber.
 
+mod acl;
 mod difference;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use axum::extract::State;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use self::acl::Acl;
 use self::difference::NodeView;
 use self::verdict::{Choice, Outcome, Publication, Subscriber, Verdict};
 use super::topics::topic_name;
@@ -28,9 +31,6 @@ use crate::node::{
 use crate::openapi::{Header, Operation, TOPIC_NAME, query};
 use crate::router::Endpoints;
 
-/// Access rules are not looked at.
-const NOT_CHECKED: &str = "not_checked";
-
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
     endpoints.get(
         "/routes/explain",
@@ -45,6 +45,14 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
             query::text(
                 "clientid",
                 "Client identifier of the publisher; nobody in particular if left out.",
+            ),
+            query::text(
+                "username",
+                "User name of the publisher, for access rules, when it is not connected.",
+            ),
+            query::text(
+                "ip",
+                "IP address of the publisher, for access rules, when it is not connected.",
             ),
             query::qos("qos", "QoS of the publication.").default(0),
             query::number(
@@ -75,7 +83,8 @@ struct Explanation<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     clientid: Option<&'a str>,
     applied_index: u64,
-    acl: &'static str,
+    #[serde(flatten)]
+    acl: Acl<'a>,
     filters: &'a [String],
     subscribers: Vec<SubscriberRow<'a>>,
     share_groups: Vec<GroupRow<'a>>,
@@ -104,7 +113,9 @@ struct SubscriberRow<'a> {
     inflight_max: Option<u64>,
     queue: Option<u64>,
     queue_max: Option<u64>,
-    acl: &'static str,
+    /// Whether it might subscribe now; that it has subscribed counts.
+    #[serde(flatten)]
+    acl: Acl<'a>,
     outcome: Outcome,
     reason: &'static str,
     why: String,
@@ -149,6 +160,8 @@ impl Asked {
             question: ExplainQuestion {
                 topic,
                 publisher: query.text("clientid").unwrap_or_default(),
+                username: query.text("username"),
+                ip_address: query.text("ip").map(|ip| ip_address(&ip)).transpose()?,
                 limit: query.limit()?,
             },
             from_node: query.number("from_node")?,
@@ -156,6 +169,13 @@ impl Asked {
             wants_all_nodes,
         })
     }
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, ApiError> {
+    text.parse().map_err(|_| {
+        let message = format!("The parameter 'ip' is '{text}'; it has to be an IP address.");
+        ApiError::new(Code::InvalidParameter, message)
+    })
 }
 
 type Answers = Vec<(Member, Result<ExplainReply, NodeError>)>;
@@ -207,7 +227,7 @@ fn explanation<'a>(
         qos: asked.qos,
         clientid: Some(publisher).filter(|publisher| !publisher.is_empty()),
         applied_index: view.applied_index,
-        acl: NOT_CHECKED,
+        acl: scene.publish,
         filters: &view.filters,
         subscribers: view
             .subscribers
@@ -228,6 +248,8 @@ struct Scene<'a> {
     from: u64,
     links: BTreeMap<u64, &'a LinkState>,
     live: BTreeMap<(u64, &'a str), &'a LiveSubscriber>,
+    /// Whether the publication would be taken at all.
+    publish: Acl<'a>,
 }
 
 impl<'a> Scene<'a> {
@@ -241,11 +263,14 @@ impl<'a> Scene<'a> {
                     .map(|l| ((member.id, l.client_id.as_str()), l)),
             )
         });
+        let publish = Acl::of_publisher(view, answers);
         Self {
             publication: Publication {
                 qos: asked.qos,
                 publisher: &asked.question.publisher,
+                is_denied: publish.denies(),
             },
+            publish,
             from,
             links: view.links.iter().map(|link| (link.peer, link)).collect(),
             live: live.flatten().collect(),
@@ -285,7 +310,7 @@ impl<'a> Scene<'a> {
             inflight_max: live.map(|live| live.inflight_max),
             queue: live.map(|live| live.queue),
             queue_max: live.map(|live| live.queue_max),
-            acl: NOT_CHECKED,
+            acl: Acl::new(live.and_then(|live| live.subscribe.as_ref())),
             outcome,
             reason,
             why,

@@ -47,6 +47,8 @@ pub(super) struct Publication<'a> {
     pub(super) qos: u8,
     /// Empty: nobody in particular.
     pub(super) publisher: &'a str,
+    /// Access rules keep the publisher from publishing it.
+    pub(super) is_denied: bool,
 }
 
 /// Whether somebody else gets it instead.
@@ -102,6 +104,10 @@ impl Publication<'_> {
     /// Why the router leaves the subscriber out.
     fn not_meant(&self, subscriber: &Subscriber<'_>) -> Option<Reason> {
         let table = subscriber.table;
+        if self.is_denied {
+            let why = "the publisher may not publish on this topic".to_owned();
+            return Some((Outcome::NotDelivered, "publish_denied", why));
+        }
         if !table.node_is_up && subscriber.is_elsewhere {
             let why = format!(
                 "node {} is down in the replicated table; nothing is kept for its sessions",
@@ -235,6 +241,7 @@ mod tests {
     struct Case {
         qos: u8,
         publisher: &'static str,
+        is_denied: bool,
         table: ExplainedSubscriber,
         live: Option<LiveSubscriber>,
         link: Option<LinkState>,
@@ -246,6 +253,7 @@ mod tests {
         let mut case = Case {
             qos: 1,
             publisher: "p",
+            is_denied: false,
             table: table(1),
             live: Some(live()),
             link: Some(link()),
@@ -256,6 +264,7 @@ mod tests {
         let publication = Publication {
             qos: case.qos,
             publisher: case.publisher,
+            is_denied: case.is_denied,
         };
         let verdict = publication.verdict(&Subscriber {
             table: &case.table,
@@ -341,6 +350,14 @@ mod tests {
             };
         };
         assert_eq!(case(nobody).1, "online");
+    }
+
+    #[test]
+    fn what_may_not_be_published_reaches_nobody() {
+        assert_eq!(
+            case(|c| c.is_denied = true),
+            (Outcome::NotDelivered, "publish_denied", 1)
+        );
     }
 
     #[test]

@@ -285,6 +285,11 @@ fn explanation(id: u64) -> ExplainReply {
         inflight_max: 10,
         queue: 3,
         queue_max: 1_000,
+        subscribe: Some(AclVerdict {
+            rule: Some(2),
+            source: "rmqtt-acl".into(),
+            ..verdict("denied", "rule 2 of rmqtt-acl denies SUBSCRIBE to a/+")
+        }),
         ..Default::default()
     };
     ExplainReply {
@@ -301,5 +306,16 @@ fn explanation(id: u64) -> ExplainReply {
         more: false,
         live: vec![live(&format!("sensor-{id}"))],
         links: vec![link(3 - id)],
+        publish: Some(verdict("allowed", "no access rule speaks of it")),
+        publisher_is_here: id == 1,
+    }
+}
+
+fn verdict(verdict: &str, why: &str) -> AclVerdict {
+    AclVerdict {
+        verdict: verdict.into(),
+        rule: None,
+        source: String::new(),
+        why: why.into(),
     }
 }

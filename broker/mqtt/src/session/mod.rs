@@ -9,6 +9,7 @@
 
 mod inbound;
 mod outbound;
+mod waiting;
 mod wire;
 
 #[cfg(test)]
@@ -16,9 +17,9 @@ mod tests;
 
 pub use inbound::{Acceptance, AckTicket, Inbound};
 pub use outbound::{
-    Delivery, DropReason, InflightState, Offer, Outbound, OutboundLimits, Pumped,
-    TransferredDelivery,
+    Delivery, DropReason, Offer, Outbound, OutboundLimits, Pumped, TransferredDelivery,
 };
+pub use waiting::{InflightState, Waiting};
 pub use wire::Wire;
 
 /// Both halves of a session.

@@ -5,11 +5,14 @@
 //! or the client is offline they wait in the bounded `queue`. Order is kept per topic and QoS
 //! because identifiers are given in order of arrival and repeated in that order [MQTT-4.6.0-1].
 
-use super::Wire;
+use super::{
+    Wire,
+    waiting::{InflightState, Waiting},
+};
 use crate::{
     codec::{QoS, ReasonCode, SubscriptionIdentifier},
     fanout::Fanout,
-    publication::{Origin, Stored},
+    publication::Stored,
 };
 use std::collections::VecDeque;
 
@@ -51,12 +54,12 @@ pub enum DropReason {
 }
 
 /// What became of a message that had waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pumped {
-    /// Sent for the first time.
-    Sent(Origin),
+#[derive(Clone, Copy, Debug)]
+pub enum Pumped<'a> {
+    /// Sent for the first time, with this packet identifier.
+    Sent(u16, &'a Waiting),
     /// Not delivered.
-    Dropped(DropReason),
+    Dropped(DropReason, &'a Waiting),
 }
 
 /// Bounds of one session.
@@ -64,34 +67,6 @@ pub enum Pumped {
 pub struct OutboundLimits {
     /// Messages that may wait behind the window.
     pub queue_messages_max: u32,
-}
-
-/// Where a delivery with QoS 1 or 2 stands.
-#[derive(Clone, Debug)]
-pub enum InflightState {
-    /// PUBLISH sent, not acknowledged: repeated after a reconnect [MQTT-4.4.0-1].
-    Published(Waiting),
-    /// PUBREC received: PUBREL is repeated after a reconnect.
-    Released,
-}
-
-/// A stored publication and how it is to be delivered.
-#[derive(Clone, Debug)]
-pub struct Waiting {
-    message: Stored,
-    qos: QoS,
-    retain: bool,
-    subscription_ids: Option<Box<[SubscriptionIdentifier]>>,
-}
-
-impl Waiting {
-    fn delivery(&self) -> Delivery<'_> {
-        Delivery {
-            qos: self.qos,
-            retain: self.retain,
-            subscription_ids: self.subscription_ids.as_deref().unwrap_or(&[]),
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -175,50 +150,47 @@ impl Outbound {
         Offer::Sent
     }
 
-    /// PUBACK: the delivery is done. `None`: no such QoS 1 delivery.
-    pub fn puback(&mut self, packet_id: u16) -> Option<Origin> {
+    /// PUBACK: the delivery is done, and returned. `None`: no such QoS 1 delivery.
+    pub fn puback(&mut self, packet_id: u16) -> Option<Waiting> {
         let at = self.find(packet_id)?;
-        match &self.inflight[at].state {
-            InflightState::Published(waiting) if waiting.qos == QoS::AtLeastOnce => {
-                let origin = waiting.message.origin();
-                self.remove(at);
-                Some(origin)
-            }
-            _ => None,
+        match self.is_first(at, QoS::AtLeastOnce) {
+            true => self.remove(at).and_then(InflightState::published),
+            false => None,
         }
     }
 
+    /// Whether the delivery at this place has this QoS and waits for its first acknowledgement.
+    fn is_first(&self, at: usize, qos: QoS) -> bool {
+        matches!(&self.inflight[at].state, InflightState::Published(waiting) if waiting.qos == qos)
+    }
+
     /// PUBREC: answers PUBREL, also for a repeat [MQTT-4.3.3-4]; a refusal ends the delivery.
-    /// Where the publication came from if this PUBREC is the first for the delivery.
+    /// The delivery if this PUBREC is the first for it.
     pub fn pubrec(
         &mut self,
         packet_id: u16,
         reason: ReasonCode,
         wire: &mut Wire<'_>,
-    ) -> Option<Origin> {
+    ) -> Option<Waiting> {
         let Some(at) = self.find(packet_id) else {
             if !reason.is_failure() {
                 wire.pubrel(packet_id, ReasonCode::PacketIdentifierNotFound);
             }
             return None;
         };
-        let first = match &self.inflight[at].state {
-            InflightState::Published(waiting) if waiting.qos == QoS::ExactlyOnce => {
-                Some(waiting.message.origin())
-            }
-            _ => None,
-        };
+        let is_first = self.is_first(at, QoS::ExactlyOnce);
         if reason.is_failure() {
-            if first.is_some() {
-                self.remove(at);
-            }
-            return first;
-        }
-        if first.is_some() {
-            self.inflight[at].state = InflightState::Released;
+            return match is_first {
+                true => self.remove(at).and_then(InflightState::published),
+                false => None,
+            };
         }
         wire.pubrel(packet_id, ReasonCode::Success);
-        first
+        let state = &mut self.inflight[at].state;
+        match is_first {
+            true => std::mem::replace(state, InflightState::Released).published(),
+            false => None,
+        }
     }
 
     /// PUBCOMP: the delivery is done. `false`: it did not wait for one.
@@ -238,7 +210,7 @@ impl Outbound {
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut done: impl FnMut(Pumped),
+        mut done: impl FnMut(Pumped<'_>),
     ) {
         while !self.queue.is_empty() && !wire.is_congested() {
             let Some(packet_id) = self.next_packet_id(wire.window) else {
@@ -249,13 +221,13 @@ impl Outbound {
             };
             match write(&next, packet_id, Repeat::First, wire, now_ms, scratch) {
                 Ok(()) => {
-                    done(Pumped::Sent(next.message.origin()));
+                    done(Pumped::Sent(packet_id, &next));
                     self.inflight.push_back(Inflight {
                         packet_id,
                         state: InflightState::Published(next),
                     });
                 }
-                Err(reason) => done(Pumped::Dropped(reason)),
+                Err(reason) => done(Pumped::Dropped(reason, &next)),
             }
         }
         if self.queue.is_empty() && self.queue.capacity() > 0 {
@@ -270,7 +242,7 @@ impl Outbound {
         wire: &mut Wire<'_>,
         now_ms: u64,
         scratch: &mut crate::fanout::Scratch,
-        mut done: impl FnMut(Pumped),
+        mut done: impl FnMut(Pumped<'_>),
     ) {
         self.inflight.retain(|delivery| match &delivery.state {
             InflightState::Released => {
@@ -288,7 +260,7 @@ impl Outbound {
                 ) {
                     Ok(()) => true,
                     Err(reason) => {
-                        done(Pumped::Dropped(reason));
+                        done(Pumped::Dropped(reason, waiting));
                         false
                     }
                 }
@@ -305,6 +277,16 @@ impl Outbound {
     /// Messages that wait behind the window.
     pub fn queue_len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// The messages that wait behind the window, in order.
+    pub fn queue(&self) -> impl Iterator<Item = &Waiting> {
+        self.queue.iter()
+    }
+
+    /// The packet identifier that was given last; 0: none yet.
+    pub fn last_packet_id(&self) -> u16 {
+        self.last_packet_id
     }
 
     /// Everything owed to the client, in order, for another node.
@@ -392,15 +374,15 @@ impl Outbound {
         self.inflight.iter().position(|d| d.packet_id == packet_id)
     }
 
-    fn remove(&mut self, at: usize) {
-        if at == 0 {
-            self.inflight.pop_front();
-        } else {
-            self.inflight.remove(at);
-        }
+    fn remove(&mut self, at: usize) -> Option<InflightState> {
+        let removed = match at {
+            0 => self.inflight.pop_front(),
+            _ => self.inflight.remove(at),
+        };
         if self.inflight.is_empty() && self.inflight.capacity() > INFLIGHT_KEPT {
             self.inflight = VecDeque::new();
         }
+        removed.map(|delivery| delivery.state)
     }
 }
 

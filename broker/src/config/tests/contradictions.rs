@@ -27,6 +27,14 @@ fn settings_that_contradict_each_other_are_refused() {
             "--set rpc.addr: rpc.addr: 127.0.0.1:1 is only reachable on this machine",
         ),
         (
+            &[("http.tls_certificate", "c.pem")],
+            "--set http.tls_certificate: http.tls_certificate: needs http.tls_key, too",
+        ),
+        (
+            &[("http.tls_key", "k.pem")],
+            "--set http.tls_key: http.tls_key: needs http.tls_certificate, too",
+        ),
+        (
             &[("mqtt.addr", "127.0.0.1:6060")],
             "--set mqtt.addr: http.addr: 0.0.0.0:6060 is already taken by mqtt.addr (127.0.0.1:6060)",
         ),

@@ -41,7 +41,7 @@ macro_rules! integers {
     )+};
 }
 
-integers!(u8, u16, u64, usize);
+integers!(u8, u16, u32, u64, usize);
 
 impl Value for f64 {
     fn read(&mut self, input: &Input, range: Option<Range>) -> Result<(), Vec<Problem>> {

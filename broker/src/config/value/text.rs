@@ -80,6 +80,22 @@ impl Value for PathBuf {
     }
 }
 
+impl Value for Option<PathBuf> {
+    fn read(&mut self, input: &Input, range: Option<Range>) -> Result<(), Vec<Problem>> {
+        *self = Some(PathBuf::from(plain_text(input, range)?));
+        Ok(())
+    }
+
+    fn show(&self) -> Option<String> {
+        let path = self.as_ref()?;
+        Some(quoted(&path.display().to_string()))
+    }
+
+    fn kind(&self) -> String {
+        "path".to_owned()
+    }
+}
+
 impl Value for Option<Secret> {
     /// What a Bearer token may be made of is RFC 6750 §2.1; anything else could never arrive in a
     /// header.

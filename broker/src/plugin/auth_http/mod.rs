@@ -8,7 +8,7 @@
 //! for each message: a server that is slow must not be able to stop the traffic of clients that are in.
 
 mod answer;
-mod request;
+pub(super) mod request;
 #[cfg(test)]
 mod tests;
 

@@ -56,30 +56,12 @@ pub(super) struct Asker {
 impl RequestSettings {
     /// Without what may be a secret: the headers' values, and what is in the URL beside host and path.
     pub fn shown(&self) -> Value {
-        let mut url = Url::parse(&self.url).ok();
-        if let Some(url) = &mut url {
-            let _ = url.set_username("");
-            let _ = url.set_password(None);
-            url.set_query(None);
-        }
         json!({
-            "url": url.map(String::from),
+            "url": shown_url(&self.url),
             "method": self.method,
             "headers": without_values(&self.headers),
             "params": self.params.keys().collect::<Vec<_>>(),
         })
-    }
-
-    fn url(&self) -> Result<Url, String> {
-        let url = Url::parse(&self.url).map_err(|error| error.to_string())?;
-        match url.scheme() {
-            "http" => Ok(url),
-            "https" => Err(
-                "https is not offered; let a proxy on this machine do it, and give its http address"
-                    .into(),
-            ),
-            other => Err(format!("{other:?} is not http")),
-        }
     }
 
     fn parameters(&self) -> Result<Parameters, String> {
@@ -99,8 +81,33 @@ impl RequestSettings {
     }
 }
 
+/// Reads the URL of a server.
+///
+/// # Errors
+/// It is none, or of another kind.
+pub(in crate::plugin) fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
+    match url.scheme() {
+        "http" => Ok(url),
+        "https" => Err(
+            "https is not offered; let a proxy on this machine do it, and give its http address"
+                .into(),
+        ),
+        other => Err(format!("{other:?} is not http")),
+    }
+}
+
+/// A URL without what may be a secret: only host and path. `None`: it is none.
+pub(in crate::plugin) fn shown_url(text: &str) -> Option<String> {
+    let mut url = Url::parse(text).ok()?;
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    Some(url.into())
+}
+
 /// Names of headers, in the place of their values that nobody is shown.
-pub(super) fn without_values(headers: &BTreeMap<String, String>) -> Value {
+pub(in crate::plugin) fn without_values(headers: &BTreeMap<String, String>) -> Value {
     headers.keys().map(|name| (name, "hidden")).collect()
 }
 
@@ -137,7 +144,7 @@ impl Asker {
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
             },
-            url: settings.url().map_err(|p| wrong(format!("url: {p}")))?,
+            url: http_url(&settings.url).map_err(|p| wrong(format!("url: {p}")))?,
             parameters: settings.parameters().map_err(wrong)?,
             values: settings.params.clone(),
         })
@@ -175,7 +182,13 @@ impl Asker {
     }
 }
 
-fn read_headers(settings: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
+/// Reads headers; their values are hidden from logs.
+///
+/// # Errors
+/// Which one is wrong.
+pub(in crate::plugin) fn read_headers(
+    settings: &BTreeMap<String, String>,
+) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in settings {
         let wrong = |what: &str| format!("{name}: {what}");

@@ -6,9 +6,9 @@ use super::*;
 fn counted(events: &[TableEvent]) -> Vec<String> {
     let line = |event: &TableEvent| match event {
         TableEvent::Counted { by, what } => Some(match what {
-            Countable::SessionCreated => format!("{by}: created"),
+            Countable::SessionCreated(_) => format!("{by}: created"),
             Countable::SessionResumed => format!("{by}: resumed"),
-            Countable::SessionTerminated => format!("{by}: terminated"),
+            Countable::SessionTerminated { .. } => format!("{by}: terminated"),
             Countable::WillPublished(_) => format!("{by}: will"),
         }),
         _ => None,

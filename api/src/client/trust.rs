@@ -1,0 +1,77 @@
+//! Which server a client believes: one whose certificate comes from somebody it trusts and is for the
+//! name that was asked for. There is no way around it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::http::tls::certificates;
+
+/// How a connection is encrypted, and for whom.
+#[derive(Clone)]
+pub(super) struct Trust {
+    config: Arc<ClientConfig>,
+    server: ServerName<'static>,
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Trust").field(&self.server).finish()
+    }
+}
+
+impl Trust {
+    /// Trusts the certificates of a PEM file, or those that this machine trusts.
+    pub(super) fn new(host: &str, authorities: Option<&Path>) -> Result<Self, String> {
+        let server = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("'{host}' is no name that a certificate can be for"))?;
+        let roots = match authorities {
+            Some(file) => only(certificates(file).map_err(|error| error.to_string())?)
+                .map_err(|why| format!("{}: {why}", file.display()))?,
+            None => of_this_machine()?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| error.to_string())?;
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
+            server,
+        })
+    }
+
+    pub(super) async fn encrypt(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, String> {
+        let connector = TlsConnector::from(self.config.clone());
+        let connecting = connector.connect(self.server.clone(), stream).await;
+        connecting.map_err(|error| format!("the server cannot be trusted: {error}"))
+    }
+}
+
+fn only(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots
+            .add(certificate)
+            .map_err(|error| format!("a certificate cannot be used: {error}"))?;
+    }
+    Ok(roots)
+}
+
+/// Of many, a few may be of a kind that is not known here.
+fn of_this_machine() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    match roots.is_empty() {
+        true => Err("this machine trusts no certificates; name a file: --ca FILE".to_owned()),
+        false => Ok(roots),
+    }
+}
