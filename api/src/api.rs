@@ -1,7 +1,6 @@
 //! What all handlers hold: the configuration, the replicated table, and the nodes to ask.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -275,7 +274,8 @@ impl Api {
         Err(ApiError::new(Code::NoLeader, failed))
     }
 
-    /// All nodes: this one, the configured peers, and those in the table; by identifier.
+    /// All nodes by identifier: this one and the members of the cluster. Before this node knows them: the
+    /// configured peers and those in the table.
     pub(crate) fn members(&self) -> Vec<Member> {
         let own = self.inner.identity.node_id();
         let mut members = BTreeMap::new();
@@ -283,11 +283,20 @@ impl Api {
             own,
             self.member(own, &self.inner.address, Ok(self.inner.local.clone())),
         );
+        let known = self.replicated().members();
+        if !known.is_empty() {
+            for (id, address) in known.iter().filter(|(id, _)| **id != own) {
+                let node = self.learn(*id, address);
+                let node = node.map(|peer| peer as Arc<dyn Node>);
+                members.insert(*id, self.member(*id, address, node));
+            }
+            return members.into_values().collect();
+        }
         for known in self
             .replicated()
             .nodes()
             .iter()
-            .filter(|known| known.id != own)
+            .filter(|known| known.id != own && !self.is_configured(known.id))
         {
             if let Err(error) = self.learn(known.id, &known.rpc_address) {
                 members.insert(
@@ -318,19 +327,27 @@ impl Api {
         }
     }
 
-    /// Makes a client for a node that the table knows and the configuration does not.
-    fn learn(&self, id: u64, address: &str) -> Result<(), NodeError> {
+    fn is_configured(&self, id: u64) -> bool {
+        let peers = self.inner.peers.lock();
+        let peers = peers.unwrap_or_else(PoisonError::into_inner);
+        peers.contains_key(&id)
+    }
+
+    /// The client for a node at that address, made when there is none.
+    fn learn(&self, id: u64, address: &str) -> Result<Arc<PeerNode>, NodeError> {
         let mut peers = self
             .inner
             .peers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Vacant(place) = peers.entry(id) {
-            let identity = self.inner.identity.clone();
-            let peer = PeerNode::new(identity, id, address, self.config().peer_timeout)?;
-            place.insert(Arc::new(peer));
+        if let Some(known) = peers.get(&id).filter(|known| known.address() == address) {
+            return Ok(known.clone());
         }
-        Ok(())
+        let identity = self.inner.identity.clone();
+        let peer = PeerNode::new(identity, id, address, self.config().peer_timeout)?;
+        let peer = Arc::new(peer);
+        peers.insert(id, peer.clone());
+        Ok(peer)
     }
 
     /// One node; 404 when there is none with this identifier.

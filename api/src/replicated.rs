@@ -3,10 +3,12 @@
 //! Lists are read in pieces ([`PIECE_SESSIONS`], [`PIECE_ROWS`]) and the task yields between them: a list of a
 //! million subscriptions must hold up neither the table's writer nor the runtime.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use raftmq_store::{MembershipChange, MembershipError, Mode};
 
 use crate::node::{ClientRow, PublishProperties};
 
@@ -62,6 +64,29 @@ pub trait ReplicatedView: Send + Sync + 'static {
     fn retained(&self, topic: &str) -> Option<KnownRetained>;
     /// Deletes the retained message of a topic. Done when it is committed and applied here.
     fn delete_retained(&self, topic: &str) -> BoxFuture<'_, Result<(), ReplicationError>>;
+    /// Orders that a node's clients are sent away; `None`: it takes clients again. Done when every node
+    /// that is up knows it.
+    fn set_drain(
+        &self,
+        node_id: u64,
+        order: Option<DrainOrder>,
+    ) -> BoxFuture<'_, Result<(), DrainRefusal>>;
+    /// The members by Raft's log, by id, and where this node reaches them; empty before this node is
+    /// part of a cluster.
+    fn members(&self) -> BTreeMap<u64, String>;
+    /// Lets a node into the cluster, or tells what that would mean.
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>>;
+    /// Takes a node out of the cluster, or tells what that would mean.
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>>;
     /// Done when everything that was acknowledged before the call is applied here.
     fn read_barrier(&self) -> BoxFuture<'_, Result<(), ReplicationError>>;
     /// Writes a log entry at which every node hashes its table ([`crate::Node::table_hash`]); its index,
@@ -84,6 +109,40 @@ pub struct KnownNode {
     pub id: u64,
     /// Its rpc address, "host:port".
     pub rpc_address: String,
+    /// Whether its life goes on.
+    pub is_up: bool,
+    /// Set while an operator has its clients sent away.
+    pub drain: Option<KnownDrain>,
+}
+
+/// A drain in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownDrain {
+    /// Clients sent away per second at most; 0: they stay.
+    pub clients_per_second: u32,
+    /// When it was ordered, Unix milliseconds.
+    pub since_ms: u64,
+}
+
+/// What an operator orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainOrder {
+    /// Clients sent away per second at most; 0: they stay, and only new ones go elsewhere.
+    pub clients_per_second: u32,
+}
+
+/// Why a drain was not ordered, or not taken back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DrainRefusal {
+    /// The table knows no such node.
+    #[error("there is no such node")]
+    UnknownNode,
+    /// Nobody would take the clients.
+    #[error("no other node is up and takes clients")]
+    NoOtherNode,
+    /// The table could not be changed; whether it was is unknown.
+    #[error("{0}")]
+    NotReplicated(String),
 }
 
 /// A session in the table.

@@ -4,9 +4,10 @@
 use crate::{
     admission::Admission,
     counting::Counters,
+    drain::Draining,
     events::EventSink,
     gauges::Gauges,
-    link::Link,
+    link::{self, Links},
     plugin::{ExtensionsCell, PluginHost},
     router::Resolver,
     settings::Settings,
@@ -42,8 +43,8 @@ pub struct Engine {
     pub lease: Lease,
     /// Entrances of the shards.
     pub mailboxes: Vec<Arc<Mailbox>>,
-    /// Links to the other nodes of the static list.
-    pub links: Vec<Arc<Link>>,
+    /// Links to the other members.
+    pub links: Arc<Links>,
     /// Counters of the shards.
     pub counters: Counters,
     /// Where shards tell what happens to their clients.
@@ -52,6 +53,8 @@ pub struct Engine {
     pub gauges: Gauges,
     /// How many connections there may be.
     pub admission: Admission,
+    /// Whether an operator wants this node's clients on other nodes.
+    pub draining: Draining,
     /// Set when the node begins to stop: nothing new is accepted.
     pub stopping: watch::Receiver<bool>,
     /// Set when everything has been sent: the shards end.
@@ -75,11 +78,6 @@ impl Engine {
             node: self.node_id.into(),
             shards: self.mailboxes.len(),
         }
-    }
-
-    /// Place of the link to a node; `None` for a node that is not in the static list.
-    pub fn link_to(&self, node: u64) -> Option<usize> {
-        self.links.iter().position(|link| link.peer() == node)
     }
 
     /// Identifier of the cluster; empty before the node belongs to one.
@@ -114,10 +112,8 @@ impl Engine {
         node: u64,
         request: v1::TakeSessionRequest,
     ) -> Result<v1::TakeSessionReply, tonic::Status> {
-        let link = self
-            .link_to(node)
-            .ok_or_else(|| tonic::Status::not_found("no link to this node"))?;
-        self.links[link].take_session(request).await
+        let place = self.links.place_of(node);
+        link::take_session(self, &self.links.list()[place], request).await
     }
 
     /// Hands over everything that this node's shards have staged for each other and for other nodes.
@@ -132,18 +128,24 @@ impl Engine {
     /// Waits until everything that any node had routed to this one, before it saw the table as it is
     /// now, has been taken here. A node that does not answer in time is not waited for.
     pub async fn settle_all(&self) {
-        let up: Vec<_> = {
+        let up: Vec<u64> = {
             let table = self.store.table().read();
-            let is_up = |link: &&Arc<Link>| table.is_node_up(link.peer().into());
-            self.links.iter().filter(is_up).cloned().collect()
+            let others = table
+                .nodes()
+                .filter(|(id, node)| node.is_up && u64::from(*id) != self.node_id);
+            others.map(|(id, _)| u64::from(id)).collect()
         };
-        let settling = up.iter().map(|link| {
+        // Whoever is up may have routed something here, whether this node has sent there or not.
+        let places: Vec<_> = up.iter().map(|node| self.links.place_of(*node)).collect();
+        let links = self.links.list();
+        let settling = places.iter().map(|place| {
+            let link = &links[*place];
             let request = v1::SettleRequest {
                 cluster_id: self.cluster_id(),
                 from_node_id: self.node_id,
                 to_node_id: link.peer(),
             };
-            tokio::time::timeout(SETTLE_TIMEOUT, link.settle(request))
+            tokio::time::timeout(SETTLE_TIMEOUT, link::settle(self, link, request))
         });
         futures::future::join_all(settling).await;
         self.flush_shards().await;

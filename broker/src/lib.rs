@@ -11,6 +11,7 @@ mod connect;
 mod counting;
 pub mod ctl;
 pub mod dev;
+mod drain;
 mod engine;
 mod events;
 mod gauges;

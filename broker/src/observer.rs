@@ -40,7 +40,7 @@ pub struct TableObserver {
     /// Counts what is taken over from connected clients.
     pub takeovers: Arc<Takeovers>,
     /// Told which other nodes go down.
-    pub links: Vec<Arc<crate::link::Link>>,
+    pub links: Arc<crate::link::Links>,
     /// Counts what the table does once for the cluster.
     pub counters: Arc<ShardCounters>,
     /// Shows how much the table holds.
@@ -229,7 +229,7 @@ impl TableObserver {
     }
 
     fn node_down(&self, node: u64) {
-        for link in self.links.iter().filter(|link| link.peer() == node) {
+        if let Some(link) = self.links.find(node) {
             link.peer_is_down();
         }
     }

@@ -9,6 +9,9 @@ use serde_json::Value;
 /// Longer than a node waits for its peers (5 s).
 const TIMEOUT: Duration = Duration::from_secs(8);
 
+/// A change of the membership may have to wait for a new leader.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// One node's HTTP API.
 #[derive(Clone)]
 pub struct Http {
@@ -170,6 +173,21 @@ impl Http {
     /// When no answer came.
     pub async fn put(&self, path: &str) -> Answer {
         let request = self.authorized(self.client.put(format!("{}{path}", self.base)));
+        answer(request)
+            .await
+            .unwrap_or_else(|error| panic!("PUT {path}: {error}"))
+    }
+
+    /// PUT of JSON.
+    ///
+    /// # Panics
+    /// When no answer came.
+    pub async fn put_json(&self, path: &str, body: &Value) -> Answer {
+        let request = self.authorized(self.client.put(format!("{}{path}", self.base)));
+        let request = request
+            .timeout(CHANGE_TIMEOUT)
+            .header("content-type", "application/json")
+            .body(body.to_string());
         answer(request)
             .await
             .unwrap_or_else(|error| panic!("PUT {path}: {error}"))

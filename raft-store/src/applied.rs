@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use raftmq_proto::v1::{Entry, op::Kind};
+use raftmq_proto::v1::{Entry, Op, op::Kind};
+use tokio::sync::watch;
 
 use crate::batcher::in_flight::InFlight;
 use crate::checkpoints::Checkpoints;
@@ -17,7 +18,7 @@ use crate::lease::Lease;
 use crate::lives::{Life, Lives, LivesView};
 use crate::local::LocalNode;
 use crate::progress::Progress;
-use crate::table::{Applied, Counts, Outcome, SharedTable, TableEvent};
+use crate::table::{Applied, Counts, Drain, Outcome, SharedTable, TableEvent};
 
 /// Whether events are news to the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub(crate) struct Followers {
     pub(crate) checkpoints: Checkpoints,
     pub(crate) lease: Lease,
     pub(crate) lives: LivesView,
+    /// Whether this node's clients are to be sent away.
+    pub(crate) own_drain: watch::Sender<Option<Drain>>,
     pub(crate) observer: Mutex<Box<dyn Observer>>,
     /// The own log is applied again; nobody outside hears of it.
     pub(crate) replaying: AtomicBool,
@@ -85,7 +88,7 @@ impl Followers {
             }
         }
         let mut ops = entry.batches.iter().flat_map(|batch| &batch.ops);
-        if ops.any(|op| matches!(op.kind, Some(Kind::NodeUp(_) | Kind::NodeDown(_)))) {
+        if ops.any(changes_nodes) {
             self.nodes_may_have_changed();
         }
     }
@@ -113,9 +116,12 @@ impl Followers {
 
     /// Reads the nodes from the table and draws the conclusions.
     pub(crate) fn nodes_may_have_changed(&self) {
-        let lives: Lives = self
-            .table
-            .nodes()
+        let nodes = self.table.nodes();
+        let own = nodes.iter().find(|node| node.node_id == self.local.node_id);
+        let drain = own.and_then(|node| node.drain);
+        self.own_drain
+            .send_if_modified(|known| std::mem::replace(known, drain) != drain);
+        let lives: Lives = nodes
             .into_iter()
             .map(|node| {
                 (
@@ -171,4 +177,9 @@ impl Followers {
         self.progress.set_own(index);
         self.fence.advance();
     }
+}
+
+fn changes_nodes(op: &Op) -> bool {
+    use Kind::{NodeDown, NodeUp, SetDrain};
+    matches!(op.kind, Some(NodeUp(_) | NodeDown(_) | SetDrain(_)))
 }

@@ -31,10 +31,16 @@ impl Campaigning {
     pub(crate) async fn run(self) {
         loop {
             tokio::time::sleep(LOOK).await;
+            if self.leader.local.is_removed() {
+                self.leader.raft.runtime_config().elect(false);
+                return;
+            }
             let seen = self.leases.leader_seen_ago();
             if seen.is_none_or(|ago| ago > self.timing.election_min) {
                 let may_win = self.may_win().await;
-                self.leader.raft.runtime_config().elect(may_win);
+                // Who is about to leave is not to lead.
+                let stands = may_win && !self.leader.local.is_dismissed();
+                self.leader.raft.runtime_config().elect(stands);
             }
         }
     }
@@ -80,13 +86,22 @@ impl Campaigning {
         };
         match tokio::time::timeout(ANSWER_TIMEOUT, client.hello(request)).await {
             Ok(Ok(reply)) => {
-                let ago = reply
-                    .into_inner()
-                    .leader_seen_ms_ago
-                    .map(Duration::from_millis);
+                let reply = reply.into_inner();
+                if reply.removed {
+                    self.removed();
+                    return false;
+                }
+                let ago = reply.leader_seen_ms_ago.map(Duration::from_millis);
                 ago.is_none_or(|ago| ago > self.timing.election_min)
             }
             Ok(Err(_)) | Err(_) => false,
+        }
+    }
+
+    /// A member has applied the end of this directory's part in the cluster: it is final.
+    fn removed(&self) {
+        if self.leader.local.set_removed() {
+            tracing::error!("this node has been removed from the cluster: stop it");
         }
     }
 }

@@ -23,11 +23,16 @@ pub struct StoreConfig {
     pub version: String,
     /// "host:port" under which the other nodes reach this one; used when `peers` does not name it.
     pub rpc_address: String,
+    /// Server Reference that leads MQTT clients to this node (MQTT 5 §4.13); empty: it has none.
+    pub server_reference: String,
     /// Directory of this node's identity, log and snapshots; created when it is missing.
     pub data_dir: PathBuf,
     /// All nodes of the cluster, this one included, the same list on every node. Empty: a cluster of
     /// one node.
     pub peers: Vec<Peer>,
+    /// The node never forms a cluster: it waits until one admits it. Without effect on a node that is a
+    /// member.
+    pub joins: bool,
     /// How often and how long. The defaults suit machines in one datacentre.
     pub timing: Timing,
     /// How much.
@@ -203,6 +208,7 @@ mod tests {
             node_name: "one".into(),
             version: "0".into(),
             rpc_address: "one:7000".into(),
+            server_reference: String::new(),
             data_dir: "unused".into(),
             peers: peers
                 .iter()
@@ -211,6 +217,7 @@ mod tests {
                     address: (*address).into(),
                 })
                 .collect(),
+            joins: false,
             timing: Timing::default(),
             limits: Limits::default(),
         }

@@ -35,8 +35,10 @@ pub(crate) fn state_machine(dir: &Path) -> Result<StateMachine, Box<dyn Error>> 
         node_name: "one".into(),
         version: "0".into(),
         rpc_address: "one:7000".into(),
+        server_reference: String::new(),
         data_dir: dir.join("node"),
         peers: Vec::new(),
+        joins: false,
         timing: Timing::default(),
         limits: Limits::default(),
     };
@@ -51,6 +53,7 @@ pub(crate) fn state_machine(dir: &Path) -> Result<StateMachine, Box<dyn Error>> 
         checkpoints: Checkpoints::default(),
         lease: Lease::new(),
         lives: LivesView::new(),
+        own_drain: tokio::sync::watch::Sender::new(None),
         observer: Mutex::new(Box::new(Deaf)),
         replaying: AtomicBool::new(false),
     };

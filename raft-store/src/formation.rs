@@ -6,8 +6,9 @@
 //! somebody is missing. The membership that it writes names each node's data directory; the others
 //! become members when Raft's first request names theirs (`network::admission`).
 //!
-//! A node with an empty directory whose peers already form a cluster has lost its disk. Its empty log
-//! must not vote in the place of the lost one, so it stays out and says so.
+//! A node with an empty directory whose peers already form a cluster is new, or has lost its disk. It
+//! waits, and says what for, until an operator admits it (`membership`). Its empty log must not vote in
+//! the place of a lost one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) struct Forming {
     pub(crate) raft: Raft,
     pub(crate) pool: Arc<PeerPool>,
     pub(crate) peers: Vec<Peer>,
+    /// See [`StoreConfig::joins`](crate::StoreConfig::joins).
+    pub(crate) joins: bool,
     pub(crate) state: watch::Sender<Formation>,
 }
 
@@ -65,6 +68,9 @@ impl Forming {
             }
             match self.look_around().await {
                 Finding::Ready(members) if self.forms() => self.initialize(members).await,
+                Finding::Ready(_) if self.joins => self.set(Formation::Waiting(
+                    "waiting for a cluster to join (cluster.join): none of the listed nodes is part of one".into(),
+                )),
                 Finding::Ready(_) => self.set(Formation::Waiting(
                     "waiting for the first node to form the cluster".into(),
                 )),
@@ -90,7 +96,8 @@ impl Forming {
 
     /// Whether it is this node that forms the cluster.
     fn forms(&self) -> bool {
-        self.peers.iter().all(|peer| self.local.node_id <= peer.id)
+        let lowest = self.peers.iter().all(|peer| self.local.node_id <= peer.id);
+        lowest && !self.joins
     }
 
     fn set(&self, formation: Formation) {
@@ -121,7 +128,7 @@ impl Forming {
         let mut waiting = None;
         for (peer, answer) in others.into_iter().zip(answers) {
             match answer.map(|reply| self.judge(peer, reply)) {
-                Ok(Ok(member)) => drop(members.insert(peer.id, member)),
+                Ok(Ok((raft_id, member))) => drop(members.insert(raft_id, member)),
                 Ok(Err(finding @ Finding::Refused(_))) => return finding,
                 Ok(Err(finding)) => waiting = Some(finding),
                 Err(reason) => {
@@ -153,7 +160,7 @@ impl Forming {
     }
 
     /// The peer as a member of the cluster to be, or why it cannot be formed with it now.
-    fn judge(&self, peer: &Peer, reply: proto::HelloReply) -> Result<Member, Finding> {
+    fn judge(&self, peer: &Peer, reply: proto::HelloReply) -> Result<(u64, Member), Finding> {
         let local = &self.local;
         if reply.node_id != peer.id {
             return Err(Finding::Waiting(format!(
@@ -176,12 +183,14 @@ impl Forming {
                 peer.id, reply.cluster_id
             )));
         }
-        Ok(Member {
+        let member = Member {
             node_id: peer.id,
             name: reply.name,
             address: peer.address.clone(),
             disk_id: reply.disk_id,
-        })
+            address_is_fixed: false,
+        };
+        Ok((reply.raft_id, member))
     }
 
     /// There is a cluster already.
@@ -200,15 +209,21 @@ impl Forming {
                 reply.cluster_id
             )),
             Some(_) => Finding::Refused(format!(
-                "node {} is already a member of cluster {}, with another data directory. This node's directory is \
-                 empty: if its disk was lost, its id must not be used again. Give the node its old data directory \
-                 back, or remove it from the cluster and add it with a new id",
-                local.node_id, reply.cluster_id
+                "node {id} is already a member of cluster {cluster}, with another data directory. This node's \
+                 directory is empty, and an empty log must not vote in the place of a lost one. Give the node its \
+                 old directory back, or have it take the place of the lost one: raftmq ctl join {id} {address}",
+                id = local.node_id,
+                cluster = reply.cluster_id,
+                address = local.address,
             )),
             None if members.clone().next().is_some() => Finding::Refused(format!(
-                "node {} is part of cluster {}, of which this node is not a member. Check the list of peers and the \
-                 data directories: all nodes of a new cluster have to start with empty ones",
-                peer.id, reply.cluster_id
+                "node {peer} is part of cluster {cluster}, of which this node is not a member. To add this node: \
+                 raftmq ctl join {id} {address}. If a new cluster was wanted: all its nodes have to start with \
+                 empty data directories",
+                peer = peer.id,
+                cluster = reply.cluster_id,
+                id = local.node_id,
+                address = local.address,
             )),
             None => Finding::Waiting(format!(
                 "waiting for node {} to learn its cluster's members",

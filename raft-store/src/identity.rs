@@ -24,7 +24,7 @@ pub struct Identity {
     pub cluster_id: Option<String>,
     /// The node's id in the configuration.
     pub node_id: u64,
-    /// The node's id in the Raft group.
+    /// The directory's id in the Raft group: never used twice, so that no log can be taken for another.
     pub raft_id: u64,
     /// The name when the directory was last opened.
     pub node_name: String,
@@ -220,11 +220,16 @@ fn new_identity(node_id: u64) -> Identity {
         format_version: FORMAT_VERSION,
         cluster_id: None,
         node_id,
-        raft_id: node_id,
+        raft_id: new_raft_id(node_id),
         node_name: String::new(),
         disk_id: uuid::Uuid::new_v4().to_string(),
         incarnation: 0,
     }
+}
+
+/// Random in its upper half; the lower half shows the node's id, for people who read logs.
+fn new_raft_id(node_id: u64) -> u64 {
+    (u64::from(rand::random::<u32>()) << 32) | (node_id & u64::from(u32::MAX))
 }
 
 /// A crash between creating the directory and writing the identity leaves the lock and perhaps the

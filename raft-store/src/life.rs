@@ -27,6 +27,10 @@ impl LifeCycle {
         formed.await;
         let mut lives = self.lives.subscribe();
         while !self.local.is_leaving() {
+            if self.local.is_dismissed() {
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
             let known = lives.borrow_and_update().get(&self.local.node_id).copied();
             if let Err(error) = self.step(known).await {
                 self.failure
@@ -78,6 +82,8 @@ impl LifeCycle {
                 rpc_address: local.address.clone(),
                 version: local.version.clone(),
                 now_ms: unix_ms(),
+                server_reference: local.server_reference.clone(),
+                raft_id: local.raft_id,
             })),
         }
     }

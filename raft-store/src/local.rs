@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use raftmq_proto::v1 as proto;
@@ -13,6 +13,11 @@ use crate::raft_types::{Member, TABLE_GROUP};
 /// Version of the protocol between nodes.
 pub(crate) const PROTOCOL_VERSION: u32 = 1;
 
+/// Values of `LocalNode::dismissed`, in the order in which they follow each other.
+const MEMBER: u8 = 0;
+const GOING: u8 = 1;
+const REMOVED: u8 = 2;
+
 /// This node.
 #[derive(Debug)]
 pub(crate) struct LocalNode {
@@ -21,6 +26,7 @@ pub(crate) struct LocalNode {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) address: String,
+    pub(crate) server_reference: String,
     pub(crate) disk_id: String,
     pub(crate) peers_hash: u64,
     cluster_id: OnceLock<String>,
@@ -29,6 +35,8 @@ pub(crate) struct LocalNode {
     up: AtomicBool,
     /// The node is on its way out: it takes no new life.
     leaving: AtomicBool,
+    /// The cluster is about to remove the node, or has removed it.
+    dismissed: AtomicU8,
     dir: Mutex<DataDir>,
 }
 
@@ -41,6 +49,7 @@ impl LocalNode {
             name: identity.node_name,
             version: config.version.clone(),
             address: config.own_address().to_owned(),
+            server_reference: config.server_reference.clone(),
             disk_id: identity.disk_id,
             peers_hash: config.peers_hash(),
             cluster_id: identity
@@ -49,6 +58,7 @@ impl LocalNode {
             incarnation: AtomicU64::new(identity.incarnation),
             up: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
+            dismissed: AtomicU8::new(MEMBER),
             dir: Mutex::new(dir),
         }
     }
@@ -100,6 +110,34 @@ impl LocalNode {
         self.leaving.store(true, Ordering::Release);
     }
 
+    /// Whether the node's part in the cluster is over, or about to be: it takes no new life.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire) != MEMBER
+    }
+
+    /// Whether the cluster has removed this data directory, for good.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.dismissed.load(Ordering::Acquire) == REMOVED
+    }
+
+    /// The cluster is about to remove the node.
+    pub(crate) fn dismiss(&self) {
+        self.dismissed.fetch_max(GOING, Ordering::AcqRel);
+    }
+
+    /// It was not removed after all.
+    pub(crate) fn recall(&self) {
+        let from_going = (Ordering::AcqRel, Ordering::Relaxed);
+        let _ = self
+            .dismissed
+            .compare_exchange(GOING, MEMBER, from_going.0, from_going.1);
+    }
+
+    /// The cluster has removed this data directory; returns whether that is news.
+    pub(crate) fn set_removed(&self) -> bool {
+        self.dismissed.swap(REMOVED, Ordering::AcqRel) != REMOVED
+    }
+
     /// Lets go of the data directory.
     pub(crate) fn release(&self) {
         self.dir.lock().release();
@@ -111,6 +149,7 @@ impl LocalNode {
             name: self.name.clone(),
             address: self.address.clone(),
             disk_id: self.disk_id.clone(),
+            address_is_fixed: false,
         }
     }
 

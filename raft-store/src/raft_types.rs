@@ -53,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) address: String,
     /// The data directory that became this member; another one is another member.
     pub(crate) disk_id: String,
+    /// An operator gave the address at run time: no node's own list of peers replaces it.
+    pub(crate) address_is_fixed: bool,
 }
 
 // openraft asks for serde, although entries are stored and sent as protobuf (`wire`).

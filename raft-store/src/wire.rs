@@ -100,6 +100,7 @@ fn member_to_proto(raft_id: u64, member: &Member) -> proto::RaftMember {
         name: member.name.clone(),
         address: member.address.clone(),
         disk_id: member.disk_id.clone(),
+        address_is_fixed: member.address_is_fixed,
     }
 }
 
@@ -126,6 +127,7 @@ fn member_from_proto(member: proto::RaftMember) -> Member {
         name: member.name,
         address: member.address,
         disk_id: member.disk_id,
+        address_is_fixed: member.address_is_fixed,
     }
 }
 
@@ -208,6 +210,7 @@ mod tests {
             name: format!("n{node_id}"),
             address: format!("host-{node_id}:7000"),
             disk_id: format!("disk-{node_id}"),
+            address_is_fixed: node_id.is_multiple_of(2),
         }
     }
 

@@ -63,6 +63,8 @@ codes! {
         InvalidProperties = "invalid_properties",
         /// There is no kind of event with this name.
         UnknownEvent = "unknown_event",
+        /// It is no host:port.
+        InvalidAddress = "invalid_address",
         /// The node does not do that; the message says why.
         Refused = "refused",
     }
@@ -86,6 +88,26 @@ codes! {
         /// The path does not answer this method; the header Allow names those that it does.
         MethodNotAllowed = "method_not_allowed",
     }
+    CONFLICT {
+        /// No other node is up and takes clients: the node cannot drain.
+        NoOtherNode = "no_other_node",
+        /// The address is that of another member.
+        AddressTaken = "address_taken",
+        /// Another node answers at the address.
+        OtherNode = "other_node",
+        /// The node is up, with another data directory or in spite of being asked to leave.
+        NodeIsUp = "node_is_up",
+        /// The data directory of the node is part of a cluster already; it has to be empty.
+        PartOfACluster = "part_of_a_cluster",
+        /// The data directory of the node was removed from the cluster and must not come back.
+        WasRemoved = "was_removed",
+        /// The node is the last one that votes.
+        LastNode = "last_node",
+        /// The voters that are up would be no majority.
+        NoQuorum = "no_quorum",
+        /// The change of the membership is refused; the message says why.
+        ChangeRefused = "change_refused",
+    }
     REQUEST_TIMEOUT {
         /// The body did not arrive in time.
         RequestTimeout = "request_timeout",
@@ -106,6 +128,8 @@ codes! {
     SERVICE_UNAVAILABLE {
         /// The node does not serve: it starts, drains, holds no lease or has not caught up.
         NotReady = "not_ready",
+        /// An operator has the node's clients sent to other nodes.
+        Draining = "draining",
         /// No leader confirmed it in time. Whether a change happened is not known.
         NoLeader = "no_leader",
         /// The node concerned cannot be asked. Whether a change happened is not known.

@@ -17,8 +17,9 @@ use std::net::IpAddr;
 
 use futures::future::BoxFuture;
 pub use raftmq_proto::v1::{
-    AclVerdict, CertificateState, ExplainReply, ExplainedGroup, ExplainedSubscriber, FlushState,
-    InspectReply, LinkState, LiveSubscriber, MemberState, ShareMemberState, TakeoverCount,
+    AclVerdict, CertificateState, DrainProgress, DrainReply, ExplainReply, ExplainedGroup,
+    ExplainedSubscriber, FlushState, InspectReply, LinkState, LiveSubscriber, MemberState,
+    ShareMemberState, TakeoverCount,
 };
 pub use raftmq_proto::v1::{
     AdminPublication, BrokerReply, ClientFilter, ClientRow, FeaturesReply, LinkVitals, Machine,
@@ -112,6 +113,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// The node as a member of its cluster.
     fn inspect(&self) -> Answer<'_, InspectReply>;
+
+    /// This node's clients and sessions, and how far it is with sending them away.
+    fn drain(&self) -> Answer<'_, DrainReply>;
 
     /// The hash of this node's table at the checkpoint with this log index. Waits until the node has
     /// applied it.

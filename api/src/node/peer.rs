@@ -14,7 +14,7 @@ use super::{
     HistoryQuery, Identity, Node, NodeError, NodeReply, PluginCommand, PluginRow, VitalsReply,
     feed, past,
 };
-use super::{ExplainQuestion, ExplainReply, InspectReply};
+use super::{DrainReply, ExplainQuestion, ExplainReply, InspectReply};
 use crate::counters::{Metrics, Sample, Stats};
 use crate::event::{EventFeed, EventFilter};
 
@@ -301,6 +301,12 @@ impl Node for PeerNode {
     fn inspect(&self) -> Answer<'_, InspectReply> {
         let ask =
             |mut client: NodeQueryClient<_>, origin| async move { client.inspect(origin).await };
+        Box::pin(self.ask(ask, |reply| reply))
+    }
+
+    fn drain(&self) -> Answer<'_, DrainReply> {
+        let ask =
+            |mut client: NodeQueryClient<_>, origin| async move { client.drain(origin).await };
         Box::pin(self.ask(ask, |reply| reply))
     }
 

@@ -262,6 +262,11 @@ impl NodeQuery for QueryService {
         self.node.inspect().await.map(Response::new).map_err(status)
     }
 
+    async fn drain(&self, r: Request<QueryOrigin>) -> Result<Response<v1::DrainReply>, Status> {
+        self.admit(Some(r.into_inner()))?;
+        self.node.drain().await.map(Response::new).map_err(status)
+    }
+
     async fn table_hash(
         &self,
         r: Request<v1::TableHashRequest>,

@@ -5,6 +5,7 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::drain::Progress;
 use super::{Missing, Row};
 use crate::api::Api;
 use crate::cluster::comparison::{Comparison, compare};
@@ -15,6 +16,7 @@ use crate::http::error::ApiError;
 use crate::http::reply::{self, Qualifiers};
 use crate::node::{InspectReply, LinkState};
 use crate::openapi::{Header, Operation};
+use crate::replicated::{KnownDrain, KnownNode};
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -75,6 +77,9 @@ struct MemberRow<'a> {
     ready: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
+    /// Absent: the node takes clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<Progress<'a>>,
     disk: Disk,
     flush: Flush,
     links: Vec<LinkRow>,
@@ -87,6 +92,7 @@ struct SilentMember<'a> {
     node_id: u64,
     node_name: &'a str,
     error: &'a str,
+    draining: bool,
     last_contact_ms: Option<u64>,
 }
 
@@ -135,7 +141,12 @@ impl From<&LinkState> for LinkRow {
 }
 
 impl<'a> MemberRow<'a> {
-    fn new(all: &[NodeEvidence], node: &'a NodeEvidence, answer: &'a InspectReply) -> Self {
+    fn new(
+        all: &[NodeEvidence],
+        node: &'a NodeEvidence,
+        answer: &'a InspectReply,
+        order: Option<KnownDrain>,
+    ) -> Self {
         let flushes = answer.flushes.unwrap_or_default();
         Self {
             node_id: node.id,
@@ -151,6 +162,9 @@ impl<'a> MemberRow<'a> {
             incarnation: answer.incarnation,
             ready: answer.not_ready.is_empty(),
             reason: &answer.not_ready,
+            drain: order
+                .zip(answer.drain.as_ref())
+                .map(|(order, progress)| Progress::new(order, progress)),
             disk: Disk {
                 free: answer.disk_free_bytes,
                 total: answer.disk_total_bytes,
@@ -180,23 +194,31 @@ fn last_contact_ms(all: &[NodeEvidence], id: u64) -> Option<u64> {
 async fn overview(State(api): State<Api>) -> Response {
     let nodes = evidence::gather(&api).await;
     let leadership = evidence::leadership(&nodes);
+    let known = api.replicated().nodes();
     reply::json(&Overview {
         leader_id: leadership.leader,
         term: leadership.term,
-        nodes: nodes.iter().map(|node| member_row(&nodes, node)).collect(),
+        nodes: nodes
+            .iter()
+            .map(|node| member_row(&nodes, node, &known))
+            .collect(),
     })
 }
 
 fn member_row<'a>(
     all: &[NodeEvidence],
     node: &'a NodeEvidence,
+    known: &[KnownNode],
 ) -> Row<MemberRow<'a>, SilentMember<'a>> {
+    let known = known.iter().find(|known| known.id == node.id);
+    let order = known.and_then(|known| known.drain);
     match &node.answer {
-        Ok(answer) => Row::Answer(MemberRow::new(all, node, answer)),
+        Ok(answer) => Row::Answer(MemberRow::new(all, node, answer, order)),
         Err(error) => Row::Missing(SilentMember {
             node_id: node.id,
             node_name: &node.name,
             error,
+            draining: order.is_some(),
             last_contact_ms: last_contact_ms(all, node.id),
         }),
     }

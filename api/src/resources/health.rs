@@ -8,6 +8,7 @@ use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::reply;
 use crate::openapi::{Operation, Text};
+use crate::replicated::KnownNode;
 use crate::router::Endpoints;
 
 pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
@@ -25,7 +26,7 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
             Operation::text("get_ready", "Check whether new clients are welcome", Text::Ok)
                 .detail("200 while the listeners are up, the node is not draining, holds its lease, has caught up and belongs to its cluster; else 503 with the reason.")
                 .open()
-                .fails([Code::NotReady]),
+                .fails([Code::NotReady, Code::Draining]),
         )
 }
 
@@ -38,9 +39,14 @@ async fn live() -> Response {
 /// New clients are welcome: the listeners are up, nobody told the node to drain, it holds its lease
 /// has caught up, and answers the other nodes' questions.
 async fn ready(State(api): State<Api>) -> Result<Response, ApiError> {
+    let own = |node: &KnownNode| node.id == api.own_id() && node.drain.is_some();
+    let code = match api.replicated().nodes().iter().any(own) {
+        true => Code::Draining,
+        false => Code::NotReady,
+    };
     let ready = api.phase().admits(|| api.replicated().readiness());
     ready
         .and_then(|()| api.knows_its_cluster())
         .map(|()| reply::text("ok"))
-        .map_err(|why| ApiError::new(Code::NotReady, why))
+        .map_err(|why| ApiError::new(code, why))
 }

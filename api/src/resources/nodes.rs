@@ -12,6 +12,7 @@ use crate::http::reply;
 use crate::http::segment::NodeSegment;
 use crate::node::NodeReply;
 use crate::openapi::Operation;
+use crate::replicated::KnownNode;
 use crate::router::Endpoints;
 use crate::time;
 
@@ -38,6 +39,8 @@ struct NodeStatus {
     connections: u64,
     disk_free: u64,
     disk_total: u64,
+    /// Whether an operator has its clients sent to the other nodes.
+    draining: bool,
     load1: f64,
     load15: f64,
     load5: f64,
@@ -53,7 +56,8 @@ struct NodeStatus {
 }
 
 impl NodeStatus {
-    fn new(member: &Member, reply: NodeReply) -> Self {
+    fn new(member: &Member, reply: NodeReply, known: &[KnownNode]) -> Self {
+        let drains = |node: &KnownNode| node.id == member.id && node.drain.is_some();
         let machine = reply.machine.unwrap_or_default();
         let used = machine
             .memory_total_bytes
@@ -63,6 +67,7 @@ impl NodeStatus {
             connections: reply.connections,
             disk_free: machine.disk_free_bytes,
             disk_total: machine.disk_total_bytes,
+            draining: known.iter().any(drains),
             load1: machine.load1,
             load15: machine.load15,
             load5: machine.load5,
@@ -83,9 +88,11 @@ async fn list(State(api): State<Api>) -> Response {
     let answers = api
         .ask_all(|node| Box::pin(async move { node.node().await }))
         .await;
+    let known = api.replicated().nodes();
+    let row = |member: &Member, answer| NodeStatus::new(member, answer, &known);
     let rows: Vec<_> = answers
         .into_iter()
-        .map(|answer| Row::of(answer, NodeStatus::new))
+        .map(|answer| Row::of(answer, row))
         .collect();
     reply::json(&rows)
 }
@@ -95,5 +102,9 @@ async fn one(State(api): State<Api>, NodeSegment(id): NodeSegment) -> Result<Res
     let answer = api
         .ask(&member, |node| Box::pin(async move { node.node().await }))
         .await?;
-    Ok(reply::json(&NodeStatus::new(&member, answer)))
+    Ok(reply::json(&NodeStatus::new(
+        &member,
+        answer,
+        &api.replicated().nodes(),
+    )))
 }

@@ -33,7 +33,8 @@ async fn nodes_show_the_machine_of_each_node() {
     let world = Setup::default().start().await;
     let expected = json!({
         "boottime": local(CONNECTED_AT_MS), "connections": 0, "disk_free": 8000,
-        "disk_total": 9000, "load1": 0.25, "load15": 0.75, "load5": 0.5, "memory_free": 300,
+        "disk_total": 9000, "draining": false, "load1": 0.25, "load15": 0.75, "load5": 0.5,
+        "memory_free": 300,
         "memory_total": 1000, "memory_used": 700, "node_id": 1, "node_name": "1@n1:7000",
         "node_status": "Running", "running": true,
         "uptime": "0 days 0 hours, 1 minutes, 1 seconds", "version": "raftmq/0.1.0",

@@ -154,10 +154,14 @@ async fn a_node_that_only_the_table_knows_is_asked_at_its_address_there() {
         KnownNode {
             id: 7,
             rpc_address: address.clone(),
+            is_up: true,
+            drain: None,
         },
         KnownNode {
             id: 8,
             rpc_address: "no address".into(),
+            is_up: true,
+            drain: None,
         },
     ];
     let view = Arc::new(View {

@@ -10,10 +10,12 @@ use raftmq_api::counters::{Metric, Metrics, Sample, Stat, Stats};
 use raftmq_api::event::{EventFeed, EventFilter, Told};
 use raftmq_api::node::*;
 use raftmq_api::{
-    Api, ApiConfig, ApiParts, Identity, KnownNode, KnownRetained, KnownSession, KnownSubscription,
-    Node, NodeError, PeerNode, Phase, ReplicatedView, ReplicationError, RetainedPiece, Subscribing,
-    SubscriptionPiece, SubscriptionPlace, SubscriptionScope, query_server, serve,
+    Api, ApiConfig, ApiParts, DrainOrder, DrainRefusal, Identity, KnownDrain, KnownNode,
+    KnownRetained, KnownSession, KnownSubscription, Node, NodeError, PeerNode, Phase,
+    ReplicatedView, ReplicationError, RetainedPiece, Subscribing, SubscriptionPiece,
+    SubscriptionPlace, SubscriptionScope, query_server, serve,
 };
+use raftmq_store::{MembershipChange, MembershipError, Mode};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::BroadcastStream;
@@ -29,7 +31,6 @@ pub const CONNECTED_AT_MS: u64 = 1_659_176_048_000;
 pub type Subscription = (String, Option<String>, u8, u32);
 
 /// Replicated state in memory.
-#[derive(Default)]
 pub struct View {
     pub nodes: Vec<KnownNode>,
     pub sessions: Mutex<BTreeMap<String, KnownSession>>,
@@ -40,6 +41,33 @@ pub struct View {
     pub returning: Vec<String>,
     pub no_leader: bool,
     pub not_ready: Option<&'static str>,
+    /// Orders given through the API.
+    pub drains: Mutex<BTreeMap<u64, Option<DrainOrder>>>,
+    pub drain_refusal: Option<DrainRefusal>,
+    pub members: BTreeMap<u64, String>,
+    /// The answer to every change of the membership.
+    pub membership: Result<MembershipChange, MembershipError>,
+    /// Changes of the membership that were asked for.
+    pub asked: Mutex<Vec<String>>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            sessions: Mutex::default(),
+            subscriptions: BTreeMap::new(),
+            retained: Mutex::default(),
+            returning: Vec::new(),
+            no_leader: false,
+            not_ready: None,
+            drains: Mutex::default(),
+            drain_refusal: None,
+            members: BTreeMap::new(),
+            membership: Ok(MembershipChange::default()),
+            asked: Mutex::default(),
+        }
+    }
 }
 
 impl ReplicatedView for View {
@@ -47,7 +75,17 @@ impl ReplicatedView for View {
         42
     }
     fn nodes(&self) -> Vec<KnownNode> {
-        self.nodes.clone()
+        let drains = self.drains.lock().unwrap();
+        let mut nodes = self.nodes.clone();
+        for node in &mut nodes {
+            if let Some(order) = drains.get(&node.id) {
+                node.drain = order.map(|order| KnownDrain {
+                    clients_per_second: order.clients_per_second,
+                    since_ms: CONNECTED_AT_MS,
+                });
+            }
+        }
+        nodes
     }
     fn session(&self, client_id: &str) -> Option<KnownSession> {
         self.sessions.lock().unwrap().get(client_id).cloned()
@@ -137,6 +175,55 @@ impl ReplicatedView for View {
         });
         Box::pin(async move { ended })
     }
+    fn set_drain(
+        &self,
+        node_id: u64,
+        order: Option<DrainOrder>,
+    ) -> BoxFuture<'_, Result<(), DrainRefusal>> {
+        let mut drains = self.drains.lock().unwrap();
+        let is_known = self.nodes.iter().any(|node| node.id == node_id);
+        let set = match self.drain_refusal.clone() {
+            Some(refusal) => Err(refusal),
+            None if !is_known => Err(DrainRefusal::UnknownNode),
+            None => {
+                drains.insert(node_id, order);
+                Ok(())
+            }
+        };
+        Box::pin(async move { set })
+    }
+    fn members(&self) -> BTreeMap<u64, String> {
+        self.members.clone()
+    }
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{mode:?} admit {node_id} at {address}"));
+        let answer = self.membership.clone();
+        Box::pin(async move { answer })
+    }
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("{mode:?} remove {node_id}"));
+        let answer = self.membership.clone();
+        let answer = answer.map(|change| MembershipChange {
+            change: "leaves".into(),
+            ..change
+        });
+        Box::pin(async move { answer })
+    }
     fn retained_after(&self, filter: &str, after: Option<&str>, _: usize) -> RetainedPiece {
         // Pieces of one: whoever reads must read on, also when a piece holds nothing.
         let retained = self.retained.lock().unwrap();
@@ -171,7 +258,10 @@ impl ReplicatedView for View {
         Box::pin(async move { written })
     }
     fn readiness(&self) -> Result<(), String> {
-        self.not_ready.map_or(Ok(()), |why| Err(why.to_owned()))
+        let drains = self.drains.lock().unwrap();
+        let own = drains.get(&1).copied().flatten();
+        let why = self.not_ready.or(own.map(|_| "draining"));
+        why.map_or(Ok(()), |why| Err(why.to_owned()))
     }
 }
 
@@ -233,6 +323,7 @@ pub struct TestNode {
     pub not_serving: bool,
     pub events: Events,
     pub inspection: InspectReply,
+    pub drain: DrainReply,
     /// The hash of its table; `None`: it has none.
     pub table_hash: Option<u64>,
     pub explanation: ExplainReply,
@@ -395,6 +486,9 @@ impl Node for TestNode {
 
     fn inspect(&self) -> Answer<'_, InspectReply> {
         now(Ok(self.inspection.clone()))
+    }
+    fn drain(&self) -> Answer<'_, DrainReply> {
+        now(Ok(self.drain.clone()))
     }
     fn table_hash(&self, index: u64) -> Answer<'_, u64> {
         assert_eq!(index, 43, "that of the checkpoint");

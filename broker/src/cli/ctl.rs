@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{Environment, Refusal};
-use crate::ctl::{Command, Extent, Format, Frames, Parameters, Plan, Publication, Watch};
+use crate::ctl::{
+    Command, DrainWish, Extent, Format, Frames, MemberWish, Parameters, Plan, Publication, Watch,
+};
 use raftmq_api::client::Client;
 
 const DEFAULT_URL: &str = "http://127.0.0.1:6060";
@@ -82,6 +84,32 @@ enum CtlCommand {
         #[arg(long, value_name = "IP")]
         ip: Option<IpAddr>,
     },
+    /// Send a node's clients to the other nodes; shows what that means first
+    Drain(DrainArgs),
+    /// Let a draining node take clients again
+    Undrain {
+        /// The node's id
+        node: u64,
+    },
+    /// Let a running node into the cluster; shows what that means first
+    Join {
+        /// The node's id
+        node: u64,
+        /// Where the other nodes reach its RPC port
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        /// Only tell what it would mean
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take a node out of the cluster, for good; shows what that means first
+    Remove {
+        /// The node's id
+        node: u64,
+        /// Only tell what it would mean
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Publish a message
     Publish(PublishArgs),
     /// Follow what happens to clients, on all nodes
@@ -151,6 +179,21 @@ struct SubsArgs {
     share: Option<String>,
     #[command(flatten)]
     list: ListArgs,
+}
+
+#[derive(Args)]
+struct DrainArgs {
+    /// The node's id
+    node: u64,
+    /// Clients sent away per second, 0 lets them stay [default: 100]
+    #[arg(long, value_name = "CLIENTS", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    clients_per_second: Option<u32>,
+    /// Only tell what it would mean
+    #[arg(long)]
+    dry_run: bool,
+    /// Only tell how far it is
+    #[arg(long, conflicts_with_all = ["dry_run", "clients_per_second"])]
+    status: bool,
 }
 
 #[derive(Args)]
@@ -251,6 +294,21 @@ impl CtlCommand {
                 ("username", username),
                 ("ip", text(ip)),
             ])),
+            Self::Drain(args) => args.command(),
+            Self::Undrain { node } => Command::Undrain { node },
+            Self::Join {
+                node,
+                address,
+                dry_run,
+            } => Command::Join {
+                node,
+                address,
+                wish: member_wish(dry_run),
+            },
+            Self::Remove { node, dry_run } => Command::Remove {
+                node,
+                wish: member_wish(dry_run),
+            },
             Self::Publish(args) => args.command(),
             Self::Tail(args) => args.command(),
             Self::Top { once, interval } => Command::Top(Watch {
@@ -302,6 +360,20 @@ impl SubsArgs {
     }
 }
 
+impl DrainArgs {
+    fn command(self) -> Command {
+        Command::Drain {
+            node: self.node,
+            parameters: given([("clients_per_second", text(self.clients_per_second))]),
+            wish: match (self.status, self.dry_run) {
+                (true, _) => DrainWish::Progress,
+                (false, true) => DrainWish::Forecast,
+                (false, false) => DrainWish::Order,
+            },
+        }
+    }
+}
+
 impl PublishArgs {
     fn command(self) -> Command {
         Command::Publish(Publication {
@@ -322,6 +394,13 @@ impl TailArgs {
             ("event", self.event),
             ("node", text(self.node)),
         ]))
+    }
+}
+
+fn member_wish(dry_run: bool) -> MemberWish {
+    match dry_run {
+        true => MemberWish::Forecast,
+        false => MemberWish::Change,
     }
 }
 
@@ -420,6 +499,39 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_is_ordered_or_only_looked_at() {
+        let drain = |parameters, wish| Command::Drain {
+            node: 2,
+            parameters,
+            wish,
+        };
+        let pace = vec![("clients_per_second", "5".to_owned())];
+        assert_eq!(command("drain 2"), drain(vec![], DrainWish::Order));
+        assert_eq!(
+            command("drain 2 --dry-run --clients-per-second 5"),
+            drain(pace, DrainWish::Forecast)
+        );
+        assert_eq!(
+            command("drain 2 --status"),
+            drain(vec![], DrainWish::Progress)
+        );
+        assert_eq!(command("undrain 2"), Command::Undrain { node: 2 });
+    }
+
+    #[test]
+    fn members_come_and_go() {
+        let join = Command::Join {
+            node: 4,
+            address: "n4:5363".to_owned(),
+            wish: MemberWish::Change,
+        };
+        assert_eq!(command("join 4 n4:5363"), join);
+        let remove = |wish| Command::Remove { node: 4, wish };
+        assert_eq!(command("remove 4"), remove(MemberWish::Change));
+        assert_eq!(command("remove 4 --dry-run"), remove(MemberWish::Forecast));
+    }
+
+    #[test]
     fn a_message_is_described() {
         let expected = Publication {
             topic: "a/b".to_owned(),
@@ -440,6 +552,8 @@ mod tests {
             "",
             "explode",
             "kick",
+            "join 4",
+            "remove",
             "publish a hi --qos 3",
             "top --interval 0",
             "clients --limit 1 --all",

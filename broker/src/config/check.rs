@@ -55,7 +55,11 @@ fn members(layers: &mut Layers) {
         );
         layers.contradiction(&["node.id", "cluster.peers"], message);
     }
-    if ![0, 1, 3, 5].contains(&count) {
+    let joins = layers.config.cluster.join;
+    if joins && count < 2 {
+        let message = "cluster.join: cluster.peers has to name this node and at least one member";
+        layers.contradiction(&["cluster.join", "cluster.peers"], message);
+    } else if !joins && ![0, 1, 3, 5].contains(&count) {
         let message = format!("cluster.peers: {}", why_not_members(count));
         layers.contradiction(&["cluster.peers"], message);
     }

@@ -171,6 +171,8 @@ settings! {
         proxy_trusted: Vec<IpNet> = private_networks();
         /// Bytes that wait for one connection whose client reads slowly. Beyond it QoS 0 messages for that client are dropped and QoS 1 and 2 wait in its queue. At least `max_packet_size`.
         out_buffer: ByteCount = ByteCount(MIB as usize), 16 * KIB => GIB;
+        /// How MQTT clients find this node, as `host:port`. A node that is draining names the other nodes' to its MQTT 5 clients (Server Reference); without it they are only told to go.
+        server_reference: Option<String> = None, 1 => 1_024;
         /// Whether a client without a user name is let in.
         allow_anonymous: bool = true;
     }
@@ -215,6 +217,8 @@ settings! {
     cluster: ClusterConfig {
         /// The static list of 1, 3 or 5 members, as `id@host:port` of their RPC ports: a list of strings (or of tables with `id` and `address`) in the file, with commas between them elsewhere. The same on every node. Empty: a single node.
         peers: Vec<Peer> = Vec::new();
+        /// Whether this node joins a cluster instead of forming one: it waits until an operator admits it (`raftmq ctl join`). `peers` then names this node and at least one member, in any number. Once it is a member, the membership in the log counts, whatever `peers` says.
+        join: bool = false;
         /// How often the leader reports to the other nodes and renews their leases.
         heartbeat: Duration = millis(100), 10 => 10 * SECOND;
         /// Shortest silence of the leader after which a node stands for election. At least 3 heartbeats.

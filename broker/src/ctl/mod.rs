@@ -8,6 +8,7 @@ mod answer;
 mod clients;
 mod cluster;
 mod generic;
+mod members;
 mod publish;
 mod request;
 mod routes;
@@ -86,12 +87,62 @@ pub enum Command {
     },
     /// Who would get a message, and why.
     Explain(Parameters),
+    /// Sends a node's clients to the others, or tells what that would mean, or how far it is.
+    Drain {
+        /// The node.
+        node: u64,
+        /// Pace, when it is given.
+        parameters: Parameters,
+        /// What is wanted.
+        wish: DrainWish,
+    },
+    /// Lets a node take clients again.
+    Undrain {
+        /// The node.
+        node: u64,
+    },
+    /// Lets a running node into the cluster.
+    Join {
+        /// The node.
+        node: u64,
+        /// "host:port" of its RPC service.
+        address: String,
+        /// What is wanted.
+        wish: MemberWish,
+    },
+    /// Takes a node out of the cluster, for good.
+    Remove {
+        /// The node.
+        node: u64,
+        /// What is wanted.
+        wish: MemberWish,
+    },
     /// Publishes a message.
     Publish(Publication),
     /// Follows events.
     Tail(Parameters),
     /// Rates of each node.
     Top(Watch),
+}
+
+/// What is wanted of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainWish {
+    /// The forecast, then the order.
+    Order,
+    /// The forecast alone.
+    Forecast,
+    /// How far it is.
+    Progress,
+}
+
+/// What is wanted of a change of the membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberWish {
+    /// The forecast, then the change.
+    Change,
+    /// The forecast alone.
+    Forecast,
 }
 
 /// A message to be published.
@@ -184,6 +235,18 @@ async fn perform(server: &Server, command: Command) -> Result<(), Failure> {
             extent,
         } => routes::list(server, topic.as_deref(), limit, extent).await,
         Command::Explain(parameters) => routes::explain(server, &parameters).await,
+        Command::Drain {
+            node,
+            parameters,
+            wish,
+        } => members::drain(server, node, &parameters, wish).await,
+        Command::Undrain { node } => members::undrain(server, node).await,
+        Command::Join {
+            node,
+            address,
+            wish,
+        } => members::join(server, node, &address, wish).await,
+        Command::Remove { node, wish } => members::remove(server, node, wish).await,
         Command::Publish(publication) => publish::publish(server, publication).await,
         Command::Tail(parameters) => tail::follow(server, &parameters).await,
         Command::Top(watch) => top::watch(server, watch).await,

@@ -21,6 +21,7 @@ pub struct Server {
 #[derive(Clone, Copy, Debug)]
 pub enum Verb {
     Get,
+    Put,
     Delete,
 }
 
@@ -38,10 +39,11 @@ impl Server {
         self.client.url()
     }
 
-    /// GET or DELETE of a path below `/api/v1`.
+    /// GET, DELETE or PUT without a body, of a path below `/api/v1`.
     pub async fn ask(&self, verb: Verb, path: &str) -> Result<Reply, Failure> {
         let method = match verb {
             Verb::Get => "GET",
+            Verb::Put => "PUT",
             Verb::Delete => "DELETE",
         };
         self.send(method, path, None).await
@@ -50,6 +52,12 @@ impl Server {
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
         self.send("POST", path, Some(body.to_string().into_bytes()))
+            .await
+    }
+
+    /// PUT of JSON.
+    pub async fn put(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        self.send("PUT", path, Some(body.to_string().into_bytes()))
             .await
     }
 

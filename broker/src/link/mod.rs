@@ -9,16 +9,24 @@
 //! | [`outbox`] | what waits for a peer, and what waits for its acknowledgement |
 //! | [`sender`] | the stream to a peer |
 //! | [`receiver`] | the streams from peers, into the shards |
+//! | [`questions`] | what a node asks a peer |
+//! | [`registry`] | which links there are |
 //! | [`vitals`] | how a link is |
 
 mod outbox;
+mod questions;
 mod receiver;
+mod registry;
 mod sender;
 mod vitals;
 
 pub use outbox::{Chunk, Link};
+pub use questions::{settle, take_session};
 pub use receiver::{BatchGate, LinkService};
-pub use sender::run;
+pub use registry::{
+    CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkList, Links, STREAM_WINDOW,
+    channel, follow_members,
+};
 pub use vitals::LinkStatus;
 
 /// Largest gRPC message of a link, in bytes: a batch and the largest MQTT packet.

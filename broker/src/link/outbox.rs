@@ -12,11 +12,12 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 use tokio::sync::Notify;
+use tonic::transport::Channel;
 
 /// Bytes of one batch from which on no more chunks are added.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -74,7 +75,10 @@ struct Queues {
 /// The way to one peer.
 pub struct Link {
     peer: u64,
-    address: String,
+    /// Where the peer is, and the connection to it; `None` until somebody needed it.
+    way: Mutex<Option<(String, Channel)>>,
+    /// The peer is not a member (any more).
+    rests: AtomicBool,
     window_bytes: usize,
     queues: Mutex<Queues>,
     /// Bytes waiting or not acknowledged.
@@ -88,21 +92,15 @@ pub struct Link {
     /// Publications that were dropped because the peer went down.
     given_up: AtomicU64,
     mailboxes: Vec<Arc<Mailbox>>,
-    pub(super) channel: tonic::transport::Channel,
 }
 
 impl Link {
-    /// A link to `peer` at `address` that holds at most about `window_bytes`.
-    pub fn new(
-        peer: u64,
-        address: String,
-        window_bytes: usize,
-        mailboxes: Vec<Arc<Mailbox>>,
-        channel: tonic::transport::Channel,
-    ) -> Link {
+    /// A link to `peer` that holds at most about `window_bytes`.
+    pub fn new(peer: u64, window_bytes: usize, mailboxes: Vec<Arc<Mailbox>>) -> Link {
         Link {
             peer,
-            address,
+            way: Mutex::default(),
+            rests: AtomicBool::new(false),
             window_bytes,
             queues: Mutex::default(),
             held_bytes: AtomicUsize::new(0),
@@ -112,7 +110,6 @@ impl Link {
             acknowledged: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
             given_up: AtomicU64::new(0),
             mailboxes,
-            channel,
         }
     }
 
@@ -121,9 +118,33 @@ impl Link {
         self.peer
     }
 
-    /// Its address, "host:port".
-    pub fn address(&self) -> &str {
-        &self.address
+    /// Its address as it was last known, "host:port"; empty: nobody has needed it.
+    pub fn address(&self) -> String {
+        let way = self.way.lock();
+        way.as_ref().map_or_else(String::new, |(at, _)| at.clone())
+    }
+
+    /// The connection to the peer at `address`; another one than before when it has moved. `None`: that
+    /// is no address.
+    pub(super) fn channel_to(
+        &self,
+        address: &str,
+        make: impl FnOnce(&str) -> Result<Channel, tonic::transport::Error>,
+    ) -> Option<Channel> {
+        let mut way = self.way.lock();
+        if way.as_ref().is_none_or(|(at, _)| at != address) {
+            *way = Some((address.to_owned(), make(address).ok()?));
+        }
+        way.as_ref().map(|(_, channel)| channel.clone())
+    }
+
+    /// Whether the peer is not a member.
+    pub fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_rests(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
     }
 
     /// Whether QoS 0 is to be dropped and QoS 1 and 2 are to wait.
@@ -344,28 +365,6 @@ impl Link {
             }
         }
     }
-
-    /// Asks the peer to see to it that everything it has routed to this node until now is taken here.
-    ///
-    /// # Errors
-    /// The peer does not answer.
-    pub async fn settle(&self, request: v1::SettleRequest) -> Result<(), tonic::Status> {
-        let mut client = v1::link_client::LinkClient::new(self.channel.clone());
-        client.settle(request).await.map(drop)
-    }
-
-    /// Asks the peer for the state of a session that has moved here.
-    ///
-    /// # Errors
-    /// The peer does not answer.
-    pub async fn take_session(
-        &self,
-        request: v1::TakeSessionRequest,
-    ) -> Result<v1::TakeSessionReply, tonic::Status> {
-        let client = v1::link_client::LinkClient::new(self.channel.clone());
-        let mut client = client.max_decoding_message_size(super::MESSAGE_BYTES_MAX);
-        Ok(client.take_session(request).await?.into_inner())
-    }
 }
 
 #[cfg(test)]
@@ -373,9 +372,8 @@ mod tests {
     use super::*;
 
     fn link() -> Link {
-        let channel = tonic::transport::Endpoint::from_static("http://127.0.0.1:1").connect_lazy();
         let mailboxes = vec![Arc::new(Mailbox::default())];
-        Link::new(2, "127.0.0.1:1".to_owned(), 100, mailboxes, channel)
+        Link::new(2, 100, mailboxes)
     }
 
     fn chunk(bytes: usize, upto: u64, routed_at: u64) -> Chunk {

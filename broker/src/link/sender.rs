@@ -7,10 +7,12 @@ use raftmq_proto::v1::{self, link_client::LinkClient, link_reply, link_request};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
+use tonic::{Status, transport::Channel};
 
 /// Pause before the stream is opened again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether a node that is not a member has become one.
+const REST: Duration = Duration::from_millis(200);
 /// Batches handed to the transport and not yet sent.
 const BATCHES_AHEAD: usize = 16;
 /// How long a peer may take to answer a hello.
@@ -24,7 +26,13 @@ pub async fn run(engine: Arc<Engine>, link: Arc<Link>) {
     let forever = async {
         let mut was_reachable = true;
         loop {
-            let ended = stream(&engine, &link).await;
+            let Some(channel) = engine.links.channel(&engine, &link) else {
+                // Nobody waits for a node that has left.
+                link.peer_is_down();
+                tokio::time::sleep(REST).await;
+                continue;
+            };
+            let ended = stream(&engine, &link, channel).await;
             link.set_up(false);
             match ended {
                 Ok(()) => was_reachable = true,
@@ -49,7 +57,7 @@ pub async fn run(engine: Arc<Engine>, link: Arc<Link>) {
 }
 
 /// One life of the stream. `Ok`: it had been up.
-async fn stream(engine: &Engine, link: &Link) -> Result<(), Status> {
+async fn stream(engine: &Engine, link: &Link, channel: Channel) -> Result<(), Status> {
     let identity = engine.store.identity();
     let Some(cluster_id) = identity.cluster_id else {
         return Err(Status::unavailable(
@@ -66,7 +74,7 @@ async fn stream(engine: &Engine, link: &Link) -> Result<(), Status> {
         first_seq: link.first_seq(),
     };
     send(&requests, link_request::Kind::Hello(hello)).await?;
-    let client = LinkClient::new(link.channel.clone());
+    let client = LinkClient::new(channel);
     let mut client = client.max_encoding_message_size(super::MESSAGE_BYTES_MAX);
     let opening = async {
         let mut replies = client

@@ -79,8 +79,10 @@ pub(super) fn api(
     phase: watch::Receiver<Phase>,
 ) -> Result<Api, StartError> {
     let timeout = config.http.peer_timeout;
-    let peers = engine.links.iter().map(|link| {
-        PeerNode::new(identity.clone(), link.peer(), link.address(), timeout)
+    let others = config.cluster.peers.iter();
+    let others = others.filter(|peer| peer.id != config.node.id);
+    let peers = others.map(|peer| {
+        PeerNode::new(identity.clone(), peer.id, &peer.address, timeout)
             .map_err(|error| StartError::Peer(error.to_string()))
     });
     let parts = ApiParts {

@@ -1,12 +1,12 @@
 //! This node as a member of its cluster: what `/cluster` and `/cluster/doctor` show of it.
 
-use super::{local::LocalNode, share_members};
+use super::{drain, local::LocalNode, share_members, vitals};
 use crate::{config::Config, engine::Engine, link::LinkStatus, plugin::HttpControl};
 use raftmq_api::{
     machine,
     node::{CertificateState, FlushState, InspectReply, LinkState, MemberState, TakeoverCount},
 };
-use raftmq_store::{MemberStatus, Readiness, Role};
+use raftmq_store::{MemberStatus, Role};
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 /// Identifiers told of; more than the doctor names.
@@ -62,6 +62,7 @@ impl LocalNode {
             http_address: http.address.to_string(),
             http_has_token: http.token.is_some(),
             heartbeat_ms: millis(posture.heartbeat),
+            drain: drain::progress(engine, drain::clients(engine).await),
             http_certificate: certificate(&posture.http),
             share_members,
         }
@@ -95,15 +96,13 @@ fn not_ready(engine: &Engine) -> String {
     if *engine.stopping.borrow() {
         return "this node is shutting down".to_owned();
     }
-    match engine.store.readiness() {
-        Readiness::Ready => String::new(),
-        Readiness::NotReady(reason) => reason,
-    }
+    vitals::readiness(engine).err().unwrap_or_default()
 }
 
 pub(super) fn link_states(engine: &Engine) -> Vec<LinkState> {
-    let links = engine.links.iter();
+    let links = engine.links.at_work();
     links
+        .iter()
         .map(|link| link_state(link.peer(), link.status()))
         .collect()
 }

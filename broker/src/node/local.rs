@@ -1,7 +1,7 @@
 //! This node, as the HTTP API asks it: live sessions, publishing, counters.
 
 use super::insight::Posture;
-use super::{replicated::row, sampling::Sampler, vitals};
+use super::{drain, replicated::row, sampling::Sampler, vitals};
 use crate::{
     admin,
     config::Config,
@@ -12,7 +12,7 @@ use crate::{
 };
 use futures::{future::join_all, stream};
 use parking_lot::Mutex;
-use raftmq_api::node::{ExplainQuestion, ExplainReply, InspectReply};
+use raftmq_api::node::{DrainReply, ExplainQuestion, ExplainReply, InspectReply};
 use raftmq_api::{
     Node, NodeError, Phase,
     counters::{History, Metric, Metrics, Sample, Stats},
@@ -161,7 +161,8 @@ impl LocalNode {
     /// What the links have given up is counted by them, not by a shard.
     fn read_metrics(&self) -> Metrics {
         let mut metrics = self.engine.counters.metrics();
-        let given_up = self.engine.links.iter().map(|link| link.given_up());
+        let given_up = self.engine.links.list();
+        let given_up = given_up.iter().map(|link| link.given_up());
         metrics[Metric::MessagesDropped] += given_up.sum::<u64>();
         metrics
     }
@@ -306,6 +307,10 @@ impl Node for LocalNode {
 
     fn inspect(&self) -> Answer<'_, InspectReply> {
         Box::pin(async { Ok(self.inspection().await) })
+    }
+
+    fn drain(&self) -> Answer<'_, DrainReply> {
+        Box::pin(async { Ok(drain::reply(&self.engine).await) })
     }
 
     fn table_hash(&self, index: u64) -> Answer<'_, u64> {

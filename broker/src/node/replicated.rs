@@ -1,16 +1,19 @@
 //! The replicated table, as the HTTP API reads it.
 
-use super::{listing, retained, vitals};
+use super::{drain, listing, retained, vitals};
 use crate::engine::Engine;
 use futures::future::BoxFuture;
 use raftmq_api::{
-    KnownNode, KnownRetained, KnownSession, ReplicatedView, ReplicationError, RetainedPiece,
-    SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
+    DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession, ReplicatedView,
+    ReplicationError, RetainedPiece, SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
     node::{ClientRow, WillRow},
 };
 use raftmq_proto::v1;
-use raftmq_store::table::{Outcome, Session};
-use std::sync::Arc;
+use raftmq_store::{
+    MembershipChange, MembershipError, Mode,
+    table::{Outcome, Session},
+};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Reads the store of this node.
 pub(super) struct TableView {
@@ -96,6 +99,11 @@ impl ReplicatedView for TableView {
             .map(|(id, node)| KnownNode {
                 id: id.into(),
                 rpc_address: node.rpc_address.to_string(),
+                is_up: node.is_up,
+                drain: node.drain.map(|drain| KnownDrain {
+                    clients_per_second: drain.clients_per_second,
+                    since_ms: drain.since_ms,
+                }),
             })
             .collect()
     }
@@ -171,6 +179,35 @@ impl ReplicatedView for TableView {
                 .map(drop)
                 .map_err(|error| ReplicationError(error.to_string()))
         })
+    }
+
+    fn set_drain(
+        &self,
+        node_id: u64,
+        order: Option<DrainOrder>,
+    ) -> BoxFuture<'_, Result<(), DrainRefusal>> {
+        Box::pin(drain::set(&self.engine, node_id, order))
+    }
+
+    fn members(&self) -> BTreeMap<u64, String> {
+        self.engine.store.members()
+    }
+
+    fn admit(
+        &self,
+        node_id: u64,
+        address: String,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        Box::pin(async move { self.engine.store.admit(node_id, &address, mode).await })
+    }
+
+    fn remove(
+        &self,
+        node_id: u64,
+        mode: Mode,
+    ) -> BoxFuture<'_, Result<MembershipChange, MembershipError>> {
+        Box::pin(self.engine.store.remove(node_id, mode))
     }
 
     fn end_offline(

@@ -62,7 +62,8 @@ impl Sampler {
         gauges.set(Stat::MessageQueues, sum(|load| load.queued));
         gauges.set(Stat::OutInflights, sum(|load| load.inflight));
         gauges.set(Stat::InInflights, sum(|load| load.unreleased));
-        let forwards = engine.links.iter().map(|link| link.under_way());
+        let links = engine.links.list();
+        let forwards = links.iter().map(|link| link.under_way());
         gauges.set(Stat::Forwards, forwards.sum());
         let counts = {
             let table = engine.store.table().read();

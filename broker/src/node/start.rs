@@ -11,9 +11,13 @@ use crate::{
     admission::Admission,
     config::Config,
     counting::Counters,
+    drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
-    link::{self, Link, LinkService},
+    link::{
+        self, CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkService, Links,
+        STREAM_WINDOW,
+    },
     observer::TableObserver,
     plugin::{self, Deployment, EngineDesk, ExtensionsCell, HttpControl, PluginHost},
     settings::Settings,
@@ -23,6 +27,7 @@ use crate::{
 use raftmq_api::{Identity, Phase, TlsError};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
@@ -32,7 +37,7 @@ use tokio::{
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
-use tonic::transport::{Endpoint, Server, server::TcpIncoming};
+use tonic::transport::{Server, server::TcpIncoming};
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,17 +82,10 @@ fn advice(error: &std::io::Error, setting: &str) -> String {
 
 /// Files that a node needs beside its connections.
 const FILES_RESERVED: u64 = 256;
-/// Time between two checks of a peer's connection, and how long its answer may take.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Commands that do not come from clients: lives of nodes, passing time, administrators.
 const PROPOSALS_OF_THE_NODE: usize = 1024;
 /// How often it is looked who leads.
 const LEADER_POLL: Duration = Duration::from_millis(100);
-/// HTTP/2 windows between nodes, in bytes.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 16 << 20;
 
 impl Node {
     /// Opens ports and disk and starts all parts. Does not wait for other nodes.
@@ -134,6 +132,7 @@ impl Node {
             node_id: config.node.id,
             settings: Settings::new(config),
             lease: store.lease(),
+            draining: Draining::new(&store),
             store,
             links,
             counters,
@@ -273,6 +272,7 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
         node_name: config.node_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         rpc_address,
+        server_reference: config.mqtt.server_reference.clone().unwrap_or_default(),
         data_dir: config.node.data_dir.clone(),
         peers: cluster
             .peers
@@ -282,6 +282,7 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
                 address: p.address.clone(),
             })
             .collect(),
+        joins: cluster.join,
         timing: Timing {
             heartbeat: cluster.heartbeat,
             election_min: cluster.election_min,
@@ -300,36 +301,20 @@ fn store_config(config: &Config, addresses: Addresses) -> StoreConfig {
     }
 }
 
-fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Vec<Arc<Link>>, StartError> {
+fn links(config: &Config, mailboxes: &[Arc<Mailbox>]) -> Result<Arc<Links>, StartError> {
     let others = config
         .cluster
         .peers
         .iter()
         .filter(|peer| peer.id != config.node.id);
+    let mut configured = BTreeMap::new();
+    for peer in others {
+        let address = link::channel(&peer.address);
+        address.map_err(|error| StartError::Peer(format!("{peer}: {error}")))?;
+        configured.insert(peer.id, peer.address.clone());
+    }
     let window = config.cluster.link_window.get();
-    others
-        .map(|peer| {
-            let endpoint = Endpoint::from_shared(format!("http://{}", peer.address))
-                .map_err(|error| StartError::Peer(format!("{peer}: {error}")))?;
-            let channel = endpoint
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-                .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-                .keep_alive_while_idle(true)
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .connect_lazy();
-            let link = Link::new(
-                peer.id,
-                peer.address.clone(),
-                window,
-                mailboxes.to_vec(),
-                channel,
-            );
-            Ok(Arc::new(link))
-        })
-        .collect()
+    Ok(Arc::new(Links::new(configured, window, mailboxes.to_vec())))
 }
 
 fn servers(
@@ -371,6 +356,7 @@ fn servers(
         }
     })];
     servers.push(tokio::spawn(sampler.run()));
+    servers.push(tokio::spawn(drain::run(engine.clone())));
     servers.push(tokio::spawn(tell_leader(engine.clone())));
     servers.push(tokio::spawn(history::sample(node, engine.ended.clone())));
     servers.push(tokio::spawn(learn_cluster_id(
@@ -387,9 +373,8 @@ fn servers(
     )?;
     http.control.runs(api.clone());
     servers.push(tokio::spawn(http::serve(api, http, engine.clone())));
-    for link in &engine.links {
-        servers.push(tokio::spawn(link::run(engine.clone(), link.clone())));
-    }
+    engine.links.run(engine);
+    servers.push(tokio::spawn(link::follow_members(engine.clone())));
     Ok(servers)
 }
 

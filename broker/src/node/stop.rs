@@ -44,7 +44,8 @@ impl Node {
     async fn drain(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while Instant::now() < end {
-            let links_are_empty = self.engine.links.iter().all(|link| link.held_bytes() == 0);
+            let links_are_empty = self.engine.links.list();
+            let links_are_empty = links_are_empty.iter().all(|link| link.held_bytes() == 0);
             if links_are_empty && self.engine.admission.open() == 0 {
                 return;
             }

@@ -8,6 +8,9 @@ use raftmq_api::{
 use raftmq_store::Readiness;
 use std::time::Duration;
 
+/// Why a node that could serve takes no clients.
+const DRAINING: &str = "draining: an operator wants this node's clients on other nodes";
+
 /// Whether this node serves, and what an operator watches.
 pub(super) fn vitals(
     engine: &Engine,
@@ -16,7 +19,8 @@ pub(super) fn vitals(
     started_at_ms: u64,
 ) -> VitalsReply {
     let status = engine.store.status();
-    let links = engine.links.iter().map(|link| LinkVitals {
+    let links = engine.links.at_work();
+    let links = links.iter().map(|link| LinkVitals {
         peer_id: link.peer(),
         held_bytes: link.held_bytes() as u64,
         window_bytes: link.window_bytes() as u64,
@@ -38,6 +42,7 @@ pub(super) fn vitals(
 /// Whether the replicated state allows this node to serve, else why not.
 pub(super) fn readiness(engine: &Engine) -> Result<(), String> {
     match engine.store.readiness() {
+        Readiness::Ready if engine.draining.order().is_some() => Err(DRAINING.to_owned()),
         Readiness::Ready => Ok(()),
         Readiness::NotReady(reason) => Err(reason),
     }

@@ -119,8 +119,9 @@ fn add_publisher(
         }
         _ => (None, NO_NAME.to_owned()),
     };
+    let is_published_here = matches!(notice.what, What::Publish(_));
     body.entry("from_node")
-        .or_insert_with(|| json!(notice.node_id));
+        .or_insert_with(|| json!(is_published_here.then_some(notice.node_id)));
     add(body, "from_ipaddress", json!(address));
     add(body, "from_clientid", json!(publisher));
     add(body, "from_username", json!(user_name));
@@ -294,6 +295,9 @@ pub(super) mod tests {
         let lost = made(&nobody);
         assert_eq!(lost["reason"], "link_full");
         assert!(lost.get("clientid").is_none() && lost.get("node").is_none());
+        let unknown = body(&nobody, &|_| None);
+        assert_eq!(unknown["from_node"], Value::Null);
+        assert_eq!(unknown["from_username"], "undefined");
     }
 
     #[test]

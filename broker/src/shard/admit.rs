@@ -102,7 +102,15 @@ pub(super) async fn admit(
                 let mut shard = shard.borrow_mut();
                 shard.note_connack(&request, peer, refusal.reason);
             }
-            send_refusal(&stream, request.version, refusal.reason, &counters).await;
+            let connack = ConnAck {
+                reason_code: refusal.reason,
+                properties: ConnAckProperties {
+                    server_reference: refusal.server_reference.as_deref(),
+                    ..ConnAckProperties::default()
+                },
+                ..ConnAck::default()
+            };
+            send_refusal(&stream, request.version, &connack, &counters).await;
             drop(handshaking);
             super::depart::linger(&stream).await;
             return;

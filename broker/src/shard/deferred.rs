@@ -64,11 +64,16 @@ pub(super) struct DeferredPublishes {
 }
 
 impl DeferredPublishes {
-    pub fn new(links: usize) -> DeferredPublishes {
+    pub fn new() -> DeferredPublishes {
         DeferredPublishes {
             waiting: Slab::new(),
-            by_link: (0..links).map(|_| VecDeque::new()).collect(),
+            by_link: Vec::new(),
         }
+    }
+
+    /// There are so many links now.
+    pub fn grow(&mut self, links: usize) {
+        self.by_link.resize_with(links, VecDeque::new);
     }
 
     /// One more part has to be kept.
@@ -218,8 +223,8 @@ impl Shard {
 
     /// Links have acknowledged more: answers what waited for it.
     pub(super) fn links_moved(&mut self) {
-        let engine = self.engine.clone();
-        for (index, link) in engine.links.iter().enumerate() {
+        let links = self.links.clone();
+        for (index, link) in links.iter().enumerate() {
             let position = link.acknowledged(self.id).load(Ordering::Acquire);
             while let Some(waiting) = self.deferred.pop_acknowledged(index, position) {
                 self.deferred_part(waiting, Part::Kept);

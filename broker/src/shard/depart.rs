@@ -21,6 +21,8 @@ pub(super) enum End {
     },
     /// The broker ends it and says why.
     Broker { reason: ReasonCode, why: String },
+    /// The node is draining: the client is to go to another one.
+    SentAway { server_reference: Option<String> },
 }
 
 /// How long a closed connection's last bytes may take to be fetched by the client.
@@ -106,6 +108,20 @@ impl Shard {
                 self.say_goodbye(*connection, reason);
                 (false, None, why)
             }
+            End::SentAway { server_reference } => {
+                let reason = ReasonCode::UseAnotherServer;
+                let why = ended_because(reason);
+                self.tell_disconnected(key, &connection, why, Some(reason));
+                let server_reference = server_reference.as_deref();
+                self.say(
+                    *connection,
+                    &Disconnect {
+                        server_reference,
+                        ..Disconnect::new(reason)
+                    },
+                );
+                (false, None, why.to_owned())
+            }
         };
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -147,11 +163,14 @@ impl Shard {
     }
 
     /// Sends what is left, then DISCONNECT where the version has one from the server, and closes.
-    pub(super) fn say_goodbye(&self, mut connection: Connection, reason: ReasonCode) {
+    pub(super) fn say_goodbye(&self, connection: Connection, reason: ReasonCode) {
+        self.say(connection, &Disconnect::new(reason));
+    }
+
+    fn say(&self, mut connection: Connection, goodbye: &Disconnect<'_>) {
         if connection.version == Version::V5 {
             let max_packet_size = connection.max_packet_size;
-            let _ =
-                Disconnect::new(reason).encode(Version::V5, max_packet_size, &mut connection.out);
+            let _ = goodbye.encode(Version::V5, max_packet_size, &mut connection.out);
         }
         self.finish(connection);
     }

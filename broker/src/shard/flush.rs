@@ -32,7 +32,7 @@ impl Output {
         Output {
             dirty: Vec::new(),
             shards: engine.mailboxes.iter().map(|_| Vec::new()).collect(),
-            links: engine.links.iter().map(|_| Staged::default()).collect(),
+            links: Vec::new(),
             has_staged: false,
             routed_at: 0,
             flusher: None,
@@ -43,6 +43,11 @@ impl Output {
     pub fn add(&mut self, key: SlotKey) {
         self.dirty.push(key);
         self.wake();
+    }
+
+    /// There are so many links now.
+    pub fn grow(&mut self, links: usize) {
+        self.links.resize_with(links, Staged::default);
     }
 
     /// Something waits for the end of the turn.
@@ -107,8 +112,8 @@ impl Shard {
         publication: &Publication<'_>,
         waiting: Option<usize>,
     ) {
-        if publication.qos == QoS::AtMostOnce && self.engine.links[link].is_full() {
-            self.engine.links[link].count_dropped();
+        if publication.qos == QoS::AtMostOnce && self.links[link].is_full() {
+            self.links[link].count_dropped();
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(publication.publisher, publication, "link_full");
             self.note_lost(None, publication, "link_full");
@@ -162,7 +167,7 @@ impl Shard {
                 });
             }
         }
-        for (link, staged) in self.engine.links.iter().zip(&mut self.output.links) {
+        for (link, staged) in self.links.iter().zip(&mut self.output.links) {
             if !staged.frames.is_empty() {
                 link.send(Chunk {
                     shard: self.id,

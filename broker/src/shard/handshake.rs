@@ -184,7 +184,11 @@ async fn refuse(
     tracing::debug!(%peer, %error, "CONNECT refused");
     // A version that is not spoken here gets the answer of 3.1.1, which every client can read.
     let version = codec::Connect::version_of(frame).unwrap_or(Version::V4);
-    send_refusal(stream, version, error.reason_code(), counters).await;
+    let connack = ConnAck {
+        reason_code: error.reason_code(),
+        ..ConnAck::default()
+    };
+    send_refusal(stream, version, &connack, counters).await;
     super::depart::linger(stream).await;
 }
 
@@ -197,18 +201,14 @@ pub(super) fn can_be_told(version: Version, reason: ReasonCode) -> bool {
 pub(super) async fn send_refusal(
     stream: &TcpStream,
     version: Version,
-    reason_code: ReasonCode,
+    connack: &ConnAck<'_>,
     counters: &ShardCounters,
 ) {
     let mut out = Vec::new();
-    let connack = ConnAck {
-        reason_code,
-        ..ConnAck::default()
-    };
     if connack.encode(version, u32::MAX, &mut out).is_err() {
         return;
     }
-    count_refusal(counters, reason_code);
+    count_refusal(counters, connack.reason_code);
     let _ = timeout(REFUSAL_TIMEOUT, async {
         stream.writable().await.ok()?;
         stream.try_write(&out).ok()
@@ -223,7 +223,7 @@ fn count_refusal(counters: &ShardCounters, reason: ReasonCode) {
         ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword => {
             counters.add(Metric::ClientConnackAuthError, 1);
         }
-        ReasonCode::ServerUnavailable | ReasonCode::ServerBusy => {
+        ReasonCode::ServerUnavailable | ReasonCode::ServerBusy | ReasonCode::UseAnotherServer => {
             counters.add(Metric::ClientConnackUnavailableError, 1);
         }
         _ => {}

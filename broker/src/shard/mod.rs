@@ -16,13 +16,14 @@
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
-//! | [`depart`], [`events`] | ends of connections and sessions, and moves to other nodes |
+//! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
 //! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
 mod accept;
 mod admit;
 mod auto_subscribe;
+mod away;
 mod connection;
 mod deferred;
 mod deliver;
@@ -50,6 +51,7 @@ use crate::{
     counting::ShardCounters,
     engine::Engine,
     events::{DropTally, Notice},
+    link::LinkList,
     plugin::ExtensionsView,
     router::TopicCache,
 };
@@ -66,6 +68,7 @@ use std::{
 };
 
 pub use accept::{listen, listen_alone};
+pub use away::DrainLoad;
 pub use deferred::PublishOutcome;
 pub use explain::Reception;
 pub use inspect::{LiveSession, Load, SubscribeRefusal};
@@ -113,6 +116,8 @@ pub struct Shard {
     /// States of sessions that moved to another node, until that node asks for them.
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
     deferred: deferred::DeferredPublishes,
+    /// The links as of this turn, by place.
+    links: LinkList,
     output: flush::Output,
     /// Drops that listeners are told of with the next sweep.
     drops: DropTally,
@@ -190,7 +195,8 @@ impl Shard {
             extensions: ExtensionsView::new(engine.extensions.clone()),
             me: Weak::new(),
             output: flush::Output::new(&engine),
-            deferred: deferred::DeferredPublishes::new(engine.links.len()),
+            deferred: deferred::DeferredPublishes::new(),
+            links: LinkList::default(),
             slots: Slots::default(),
             drops: DropTally::default(),
             notices: Vec::new(),
@@ -215,5 +221,25 @@ impl Shard {
             self.hand_over_notices();
             self.extensions.refresh();
         }
+        self.refresh_links();
+    }
+
+    /// A link may have been made since.
+    fn refresh_links(&mut self) {
+        if self.links.len() < self.engine.links.count() {
+            self.links = self.engine.links.list();
+            self.output.grow(self.links.len());
+            self.deferred.grow(self.links.len());
+        }
+    }
+
+    /// Place of the link to a node.
+    fn place_of_link(&mut self, node: u64) -> usize {
+        let known = self.links.iter().position(|link| link.peer() == node);
+        known.unwrap_or_else(|| {
+            let place = self.engine.links.place_of(node);
+            self.refresh_links();
+            place
+        })
     }
 }

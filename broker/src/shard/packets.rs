@@ -134,7 +134,7 @@ impl Shard {
     }
 
     pub(super) fn ways_are_full(&self) -> bool {
-        self.engine.links.iter().any(|link| link.is_full())
+        self.links.iter().any(|link| link.is_full())
             || self
                 .engine
                 .mailboxes

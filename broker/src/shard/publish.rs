@@ -240,7 +240,8 @@ impl Shard {
             } else {
                 self.stage_for_shard(shard, &directed);
             }
-        } else if let Some(link) = self.engine.link_to(node) {
+        } else {
+            let link = self.place_of_link(node);
             self.stage_for_link(link, &directed, waiting);
         }
     }
@@ -293,7 +294,7 @@ impl Shard {
             return route;
         }
         let (engine, id, slots) = (&self.engine, self.id, &mut self.slots);
-        self.cache.resolve(topic, |table| {
+        let route = self.cache.resolve(topic, |table| {
             let mut found = engine.resolver().destinations(table, topic, id);
             let own = std::mem::take(&mut found.own)
                 .into_iter()
@@ -304,10 +305,12 @@ impl Shard {
             let links = found
                 .nodes
                 .iter()
-                .filter_map(|node| engine.link_to((*node).into()))
+                .map(|node| engine.links.place_of((*node).into()))
                 .collect();
             Route::new(own, found, links)
-        })
+        });
+        self.refresh_links();
+        route
     }
 
     /// A message of the HTTP API, as a frame.

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 pub(super) struct Refusal {
     pub reason: ReasonCode,
     pub why: String,
+    /// Where to go instead; MQTT 5 only.
+    pub server_reference: Option<String>,
 }
 
 impl Refusal {
@@ -25,6 +27,19 @@ impl Refusal {
         Refusal {
             reason,
             why: why.into(),
+            server_reference: None,
+        }
+    }
+
+    /// The node is draining. Versions before MQTT 5 have no word for that.
+    fn use_another_server(version: Version, server_reference: Option<String>) -> Refusal {
+        let reason = match version {
+            Version::V5 => ReasonCode::UseAnotherServer,
+            _ => ReasonCode::ServerUnavailable,
+        };
+        Refusal {
+            server_reference: server_reference.filter(|_| version == Version::V5),
+            ..Refusal::new(reason, "this node is draining")
         }
     }
 }
@@ -50,6 +65,12 @@ fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
             ReasonCode::ServerUnavailable,
             "this node stops",
         ));
+    }
+    let engine = &shard.engine;
+    if engine.draining.order().is_some() {
+        let own = engine.node_id.into();
+        let reference = engine.draining.next_server(&engine.store, own);
+        return Err(Refusal::use_another_server(request.version, reference));
     }
     if request.is_assigned && request.version != Version::V5 && !request.clean_start {
         let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";

@@ -236,6 +236,7 @@ pub(super) fn ended_because(reason: ReasonCode) -> &'static str {
         ReasonCode::AdministrativeAction => "ended by an administrator",
         ReasonCode::ServerShuttingDown => "the node stops",
         ReasonCode::ServerBusy => "the cluster had given up this node",
+        ReasonCode::UseAnotherServer => "sent to another node: this one is draining",
         _ => "ended by the broker",
     }
 }

@@ -92,6 +92,19 @@ impl Connect {
         }
     }
 
+    /// The same client at another node.
+    #[must_use]
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Whether it speaks MQTT 3.1.1.
+    #[must_use]
+    pub fn is_v4(&self) -> bool {
+        self.version == Version::V4
+    }
+
     /// Speaks this version.
     #[must_use]
     pub fn version(mut self, version: Version) -> Self {

@@ -39,4 +39,6 @@ mod t90_refusals;
 mod t91_dev;
 mod t92_ctl;
 mod t93_dashboard;
+mod t94_drain;
+mod t95_membership;
 mod t96_operators;

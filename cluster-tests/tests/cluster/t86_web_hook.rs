@@ -129,7 +129,7 @@ const ALL: &str = "
     rule.message_dropped = [{ action = 'lost' }]";
 
 /// One client on each node: `sub` gets a message of `pub`, and `away` misses one.
-async fn something_happens(cluster: &Cluster) {
+async fn something_happens(cluster: &Cluster, server: &HookServer) {
     let away = cluster.connect(3, "away").persistent().open().await;
     away.subscribed("lost/#", 0).await;
     away.disconnect().await;
@@ -142,6 +142,12 @@ async fn something_happens(cluster: &Cluster) {
     assert_eq!(sub.unsubscribe("hook/#").await, Ok(vec![0]));
     assert_eq!(publisher.publish("lost/a", 0, "y").await, Ok(0));
     assert_eq!(publisher.publish("lost/b", 1, "y").await, Ok(0));
+    // Who published a message is known as long as there is a session.
+    let told = |events: &[Value]| {
+        let counts = counted(events);
+        counts.contains_key("message_acked of sub") && counts.get("lost of away") == Some(&2)
+    };
+    server.taken_when("the messages", START, told).await;
     publisher.disconnect().await;
     sub.disconnect().await;
 }
@@ -149,7 +155,7 @@ async fn something_happens(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_event_is_told_once_by_the_node_where_it_happens_with_all_its_fields() {
     let (hooked, server) = Hooked::start(3, ALL).await;
-    something_happens(&hooked.cluster).await;
+    something_happens(&hooked.cluster, &server).await;
     let mut expected = BTreeMap::new();
     for client in ["away", "sub", "pub"] {
         for action in [

@@ -161,7 +161,11 @@ async fn each_node_tells_its_state_again_and_again() {
         }
     }
     let mut late = subscriber(&cluster, 2, "late", "$SYS/brokers/1/stats").await;
-    assert!(late.next_message(SOON).await.retain);
+    let mut first = Vec::new();
+    for _ in 0..3 {
+        first.push(late.next_message(SOON).await.retain);
+    }
+    assert!(first.contains(&true), "{first:?}");
     cluster.node_mut(1).kill9();
     let mut brokers = subscriber(&cluster, 2, "brokers", "$SYS/brokers").await;
     let expected = json!([{"node": 1, "running": false}, {"node": 2, "running": true},

@@ -70,6 +70,11 @@ impl Merger {
         self.closed.store(true, Ordering::Release);
     }
 
+    /// Takes batches again: the leader stays, in this role or another.
+    pub(crate) fn open(&self) {
+        self.closed.store(false, Ordering::Release);
+    }
+
     /// Returns the index at which the batch is committed and applied by the leader.
     pub(crate) async fn submit(&self, batch: Batch, only_in_term: u64) -> Committed {
         if self.closed.load(Ordering::Acquire) {

@@ -14,22 +14,24 @@ use tonic::Status;
 
 use crate::local::{LocalNode, PROTOCOL_VERSION};
 use crate::raft_types::TABLE_GROUP;
+use crate::table::SharedTable;
 
 /// A sender that is refused all the time is logged once in this while.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 /// Senders remembered for that.
 const LOGGED_MAX: usize = 64;
 
-#[derive(Debug)]
 pub(crate) struct Admission {
     local: Arc<LocalNode>,
+    table: Arc<SharedTable>,
     logged: Mutex<HashMap<u64, Instant>>,
 }
 
 impl Admission {
-    pub(crate) fn new(local: Arc<LocalNode>) -> Self {
+    pub(crate) fn new(local: Arc<LocalNode>, table: Arc<SharedTable>) -> Self {
         Self {
             local,
+            table,
             logged: Mutex::default(),
         }
     }
@@ -39,7 +41,8 @@ impl Admission {
         let header = required(header)?;
         let refusal = self
             .receiver_refusal(&header)
-            .or_else(|| self.cluster_refusal(&header));
+            .or_else(|| self.cluster_refusal(&header))
+            .or_else(|| self.sender_refusal(&header));
         self.outcome(header, refusal)
     }
 
@@ -63,6 +66,7 @@ impl Admission {
             );
         }
         let refusal = self.cluster_refusal(&header);
+        let refusal = refusal.or_else(|| self.sender_refusal(&header));
         self.outcome(header, refusal)
     }
 
@@ -107,6 +111,17 @@ impl Admission {
             Some(_) => Some(self.foreign(header)),
             None => Some("this node is not part of a cluster yet".into()),
         }
+    }
+
+    /// Whoever was removed has no say any more, whatever its log holds.
+    fn sender_refusal(&self, header: &RaftHeader) -> Option<String> {
+        let removed = self.is_removed(header.from);
+        removed.then(|| "this data directory was removed from the cluster".to_owned())
+    }
+
+    /// Whether the data directory with this Raft id is out of the cluster for good.
+    pub(crate) fn is_removed(&self, raft_id: u64) -> bool {
+        self.table.read().is_removed(raft_id)
     }
 
     fn foreign(&self, header: &RaftHeader) -> String {

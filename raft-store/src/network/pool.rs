@@ -42,15 +42,22 @@ impl PeerPool {
         }
     }
 
-    /// A client for a member, at the address that this node's own configuration gives: the membership
-    /// keeps the one of the day when the cluster was formed.
+    /// Where this node reaches a member: at the address that an operator gave at run time, or else at the
+    /// one of this node's own list of peers, or else at the one of the day when the cluster was formed.
+    pub(crate) fn address_of<'a>(&'a self, member: &'a Member) -> &'a str {
+        match self.configured.get(&member.node_id) {
+            Some(configured) if !member.address_is_fixed => configured,
+            _ => &member.address,
+        }
+    }
+
+    /// A client for a member.
     pub(crate) fn client_of(
         &self,
         member: &Member,
         purpose: Purpose,
     ) -> Result<RaftClient<Channel>, tonic::Status> {
-        let configured = self.configured.get(&member.node_id);
-        self.client(configured.unwrap_or(&member.address), purpose)
+        self.client(self.address_of(member), purpose)
     }
 
     /// A client for "host:port". Connecting happens with the first request, and the name is looked up

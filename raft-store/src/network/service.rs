@@ -15,11 +15,14 @@ use tonic::{Request, Response, Status, Streaming};
 use super::admission::Admission;
 use super::snapshot_stream;
 use crate::batcher::merger::{Merger, SubmitError};
+use crate::clock::unix_ms;
 use crate::failure::Failure;
 use crate::leader::LeaderSeen;
+use crate::lease::Lease;
 use crate::leases::LeaderLeases;
 use crate::local::LocalNode;
 use crate::log::LogStore;
+use crate::membership::{Members, Mode, ask};
 use crate::progress::Progress;
 use crate::raft_types::{LogEntry, LogId, Raft};
 use crate::read_index::{ReadIndex, Scope};
@@ -27,6 +30,10 @@ use crate::wire::{Incomplete, ToRaft, ToWire};
 
 /// Time for the first part of a snapshot.
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time for the farewell of a node that is removed.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(4);
+/// A node that was asked to leave and is still a member after this goes on serving.
+const RECALL: Duration = Duration::from_secs(40);
 
 /// The gRPC service of a store, to be added to the server at the node's RPC address.
 #[derive(Clone)]
@@ -46,6 +53,8 @@ pub(crate) struct ServiceParts {
     pub(crate) read_index: ReadIndex,
     pub(crate) snapshot_dir: PathBuf,
     pub(crate) failure: Failure,
+    pub(crate) lease: Lease,
+    pub(crate) members: Arc<Members>,
 }
 
 impl ServiceParts {
@@ -121,7 +130,7 @@ impl ServiceParts {
     }
 
     fn hello(&self, request: proto::HelloRequest) -> Result<proto::HelloReply, Status> {
-        self.admission.greeting(request.header)?;
+        let header = self.admission.greeting(request.header)?;
         let local = &self.local;
         let metrics = self.raft.server_metrics();
         let membership = metrics.borrow().membership_config.membership().to_wire();
@@ -139,6 +148,7 @@ impl ServiceParts {
                 .leases
                 .leader_seen_ago()
                 .map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)),
+            removed: self.admission.is_removed(header.from),
         })
     }
 
@@ -201,6 +211,69 @@ impl ServiceParts {
         Ok(proto::ReadIndexReply {
             result: Some(result),
         })
+    }
+}
+
+impl ServiceParts {
+    async fn change_membership(
+        &self,
+        request: proto::MembershipRequest,
+    ) -> Result<proto::MembershipReply, Status> {
+        self.working()?;
+        self.admission.member(request.header)?;
+        let wish = required(request.change, "change")?.into();
+        let mode = match request.dry_run {
+            true => Mode::Forecast,
+            false => Mode::Do,
+        };
+        Ok(ask::reply(self.members.fulfil(&wish, mode).await))
+    }
+
+    /// Stops serving, and says so to everybody. Taken back when the node is still a member after a
+    /// while: whoever wanted to remove it did not come to an end.
+    async fn leave(&self, request: proto::LeaveRequest) -> Result<proto::LeaveReply, Status> {
+        self.working()?;
+        self.admission.member(request.header)?;
+        tracing::warn!("the cluster removes this node: it stops serving");
+        self.local.dismiss();
+        self.lease.revoke();
+        let (node_id, incarnation) = (self.local.node_id, self.local.incarnation());
+        let farewell = proto::Op {
+            kind: Some(proto::op::Kind::NodeDown(proto::NodeDown {
+                node_id,
+                incarnation,
+                reason: "removed".into(),
+                now_ms: unix_ms(),
+            })),
+        };
+        let said = self.leases.queue.propose(farewell, incarnation);
+        tokio::spawn(recall_later(
+            Arc::clone(&self.local),
+            self.raft.clone(),
+            self.lease.clone(),
+        ));
+        match tokio::time::timeout(FAREWELL_TIMEOUT, said).await {
+            Ok(Ok(_)) => Ok(proto::LeaveReply {}),
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(_) => Err(Status::deadline_exceeded("the others did not hear of it")),
+        }
+    }
+}
+
+async fn recall_later(local: Arc<LocalNode>, raft: Raft, lease: Lease) {
+    tokio::time::sleep(RECALL).await;
+    let is_member = {
+        let metrics = raft.server_metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        membership.get_node(&local.raft_id).is_some()
+    };
+    if is_member && !local.is_removed() {
+        tracing::warn!("this node was not removed after all");
+        local.recall();
+        if local.is_up() {
+            lease.open(local.incarnation());
+        }
     }
 }
 
@@ -303,6 +376,26 @@ impl RaftRpc for RaftService {
     ) -> Result<Response<proto::ReadIndexReply>, Status> {
         self.parts
             .read_index(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn change_membership(
+        &self,
+        request: Request<proto::MembershipRequest>,
+    ) -> Result<Response<proto::MembershipReply>, Status> {
+        self.parts
+            .change_membership(request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn leave(
+        &self,
+        request: Request<proto::LeaveRequest>,
+    ) -> Result<Response<proto::LeaveReply>, Status> {
+        self.parts
+            .leave(request.into_inner())
             .await
             .map(Response::new)
     }

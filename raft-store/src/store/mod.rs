@@ -4,6 +4,7 @@ mod insight;
 mod open;
 mod shutdown;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,39 +23,43 @@ use crate::config::Timing;
 use crate::error::{ProposeError, ReadError};
 use crate::failure::Failure;
 use crate::formation::Formation;
+use crate::hand_over::HandOver;
 use crate::identity::Identity;
 use crate::leader::LeaderLink;
 use crate::lease::Lease;
 use crate::lease::quorum::QuorumContact;
 use crate::local::LocalNode;
 use crate::log::LogStore;
+use crate::membership::Members;
 use crate::network::MESSAGE_BYTES_MAX;
 use crate::network::service::{RaftService, ServiceParts};
 use crate::raft_types::{Member, RaftMetrics};
 use crate::read_index::{ReadIndex, Scope};
 use crate::status::{ClusterStatus, MemberStatus, Readiness, Role};
-use crate::table::SharedTable;
+use crate::table::{Drain, SharedTable};
 
 /// This node's part of the replicated table. Clones are handles to the same one; the node takes part
 /// in the cluster until [`Store::shutdown`] or until the last handle is gone.
 #[derive(Clone)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    local: Arc<LocalNode>,
+pub(crate) struct Inner {
+    pub(crate) local: Arc<LocalNode>,
     data_dir: PathBuf,
     timing: Timing,
     failure: Failure,
     log: LogStore,
     followers: Arc<Followers>,
-    leader: LeaderLink,
+    pub(crate) leader: LeaderLink,
     contact: Arc<QuorumContact>,
     queue: ProposalQueue,
     read_index: ReadIndex,
     formation: watch::Receiver<Formation>,
     service: Arc<ServiceParts>,
+    pub(crate) members: Arc<Members>,
+    hand_over: Arc<HandOver>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -98,6 +103,22 @@ impl Store {
     /// Whether this node may serve, at any moment on any thread.
     pub fn lease(&self) -> Lease {
         self.inner.followers.lease.clone()
+    }
+
+    /// Hands over leadership to a node that takes clients, if this node leads; the node goes on as a
+    /// follower. Returns whether it does not lead when this ends, at the latest after `limit`.
+    pub async fn hand_over_leadership(&self, limit: Duration) -> bool {
+        self.inner.hand_over.and_stay(limit).await
+    }
+
+    /// Whether this node's Raft takes itself for the leader.
+    pub fn leads(&self) -> bool {
+        self.inner.hand_over.leads()
+    }
+
+    /// Whether the table says that this node's clients are to be sent away.
+    pub fn own_drain(&self) -> watch::Receiver<Option<Drain>> {
+        self.inner.followers.own_drain.subscribe()
     }
 
     /// Waits until this node's table shows everything that was committed before the call
@@ -145,6 +166,14 @@ impl Store {
         if self.inner.local.is_leaving() {
             return "this node is shutting down".into();
         }
+        if self.inner.local.is_removed() {
+            return "removed: this node is not part of the cluster any more. Stop it; to use it again, give it \
+                    an empty data directory and join it"
+                .into();
+        }
+        if self.inner.local.is_dismissed() {
+            return "removed: the cluster is about to go on without this node".into();
+        }
         match &*self.inner.formation.borrow() {
             Formation::Waiting(reason) | Formation::Refused(reason) => reason.clone(),
             Formation::Formed => {
@@ -184,7 +213,9 @@ impl Store {
             .nodes()
             .map(|(id, member)| self.member_status(*id, member, &metrics))
             .collect();
-        members.sort_unstable_by_key(|member| member.node_id);
+        // While a directory is replaced there are two of one node; the one that votes is shown.
+        members.sort_unstable_by_key(|member| (member.node_id, !member.is_voter));
+        members.dedup_by_key(|member| member.node_id);
         ClusterStatus {
             cluster_id: inner.local.cluster_id().map(str::to_owned),
             leader,
@@ -197,6 +228,23 @@ impl Store {
             log_bytes: inner.log.bytes(),
             members,
         }
+    }
+
+    /// The members and where this node reaches them, by node id: the membership of Raft's log, whatever
+    /// the own list of peers says. Empty before the node is part of a cluster.
+    pub fn members(&self) -> BTreeMap<u64, String> {
+        let leader = &self.inner.leader;
+        let metrics = leader.raft.server_metrics();
+        let metrics = metrics.borrow();
+        let membership = metrics.membership_config.membership();
+        let mut members: Vec<_> = membership.nodes().collect();
+        // The latest directory of a node that is being replaced is no voter yet.
+        members.sort_unstable_by_key(|(id, _)| !membership.voter_ids().any(|voter| voter == **id));
+        let reached = members.into_iter().map(|(_, member)| {
+            let address = leader.pool.address_of(member).to_owned();
+            (member.node_id, address)
+        });
+        reached.collect()
     }
 
     fn member_status(&self, raft_id: u64, member: &Member, metrics: &RaftMetrics) -> MemberStatus {
@@ -214,7 +262,7 @@ impl Store {
         MemberStatus {
             node_id: member.node_id,
             name: member.name.clone(),
-            address: member.address.clone(),
+            address: self.inner.leader.pool.address_of(member).to_owned(),
             is_voter: metrics
                 .membership_config
                 .membership()

@@ -24,6 +24,7 @@ use crate::error::{OpenError, ProposeError};
 use crate::failure::Failure;
 use crate::fence::Fence;
 use crate::formation::{Formation, Forming};
+use crate::hand_over::HandOver;
 use crate::identity::DataDir;
 use crate::leader::{LeaderLink, LeaderSeen};
 use crate::lease::Lease;
@@ -34,6 +35,7 @@ use crate::life::LifeCycle;
 use crate::lives::LivesView;
 use crate::local::LocalNode;
 use crate::log::LogStore;
+use crate::membership::Members;
 use crate::network::admission::Admission;
 use crate::network::pool::PeerPool;
 use crate::network::raft_client::Network;
@@ -141,6 +143,7 @@ fn open_dir(config: &StoreConfig, observer: Box<dyn Observer>) -> Result<Opened,
         checkpoints: Checkpoints::default(),
         lease: Lease::new(),
         lives: LivesView::new(),
+        own_drain: watch::Sender::new(None),
         observer: Mutex::new(observer),
         replaying: AtomicBool::new(true),
     });
@@ -213,9 +216,12 @@ impl Parts {
         let read_index = ReadIndex::start(self.leader.clone());
         let leases = self.leader_leases(&queue, &leader_seen);
         let (formation, formed) = watch::channel(Formation::Waiting("starting".into()));
-        let service = self.service(&leases, &leader_seen, &read_index);
+        let hand_over = self.hand_over();
+        let members = self.members(&queue, &hand_over);
+        let service = self.service(&leases, &leader_seen, &read_index, &members);
         let mut tasks = vec![
             tokio::spawn(Arc::clone(&leases).run()),
+            tokio::spawn(Arc::clone(&members).run()),
             tokio::spawn(self.sender(receiver).run()),
             tokio::spawn(self.campaigning(&leases).run()),
             tokio::spawn(self.renewal(leases).run()),
@@ -245,6 +251,8 @@ impl Parts {
             read_index,
             formation: formed,
             service,
+            members,
+            hand_over,
             tasks: Mutex::new(tasks),
         };
         Store {
@@ -274,10 +282,11 @@ impl Parts {
         leases: &Arc<LeaderLeases>,
         leader_seen: &LeaderSeen,
         read_index: &ReadIndex,
+        members: &Arc<Members>,
     ) -> Arc<ServiceParts> {
         Arc::new(ServiceParts {
             local: Arc::clone(&self.local),
-            admission: Admission::new(Arc::clone(&self.local)),
+            admission: Admission::new(Arc::clone(&self.local), Arc::clone(&self.followers.table)),
             raft: self.leader.raft.clone(),
             log: self.log.clone(),
             merger: self.leader.merger.clone(),
@@ -287,6 +296,30 @@ impl Parts {
             read_index: read_index.clone(),
             snapshot_dir: snapshot_dir(&self.config),
             failure: self.failure.clone(),
+            lease: self.followers.lease.clone(),
+            members: Arc::clone(members),
+        })
+    }
+
+    fn hand_over(&self) -> Arc<HandOver> {
+        Arc::new(HandOver {
+            local: Arc::clone(&self.local),
+            leader: self.leader.clone(),
+            table: Arc::clone(&self.followers.table),
+            timing: self.config.timing.clone(),
+            lock: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn members(&self, queue: &ProposalQueue, hand_over: &Arc<HandOver>) -> Arc<Members> {
+        Arc::new(Members {
+            hand_over: Arc::clone(hand_over),
+            local: Arc::clone(&self.local),
+            leader: self.leader.clone(),
+            table: Arc::clone(&self.followers.table),
+            lives: self.followers.lives.clone(),
+            queue: queue.clone(),
+            changing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -320,6 +353,7 @@ impl Parts {
             raft: self.leader.raft.clone(),
             pool: Arc::clone(&self.leader.pool),
             peers: self.config.peers.clone(),
+            joins: self.config.joins,
             state,
         }
     }

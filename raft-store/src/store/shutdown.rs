@@ -8,18 +8,11 @@ use raftmq_proto::v1::{self as proto, Op, op::Kind};
 use super::Store;
 use crate::clock::unix_ms;
 use crate::error::ProposeError;
-use crate::leader::Leader;
-use crate::network::pool::Purpose;
-use crate::raft_types::Member;
 
 impl Store {
     /// Leaves the cluster's service: ends the lease, tells the others (`NodeDown`), hands over
     /// leadership, writes what is pending and lets go of the data directory. Takes at most about
     /// `deadline`; what was not done by then, the others find out by themselves.
-    ///
-    /// openraft 0.9 cannot transfer leadership: followers refuse to vote within `election_max` of a
-    /// heartbeat. So the leader falls silent for that long and then asks the most advanced follower to
-    /// stand for election.
     pub async fn shutdown(&self, deadline: Duration) {
         let inner = &self.inner;
         let end = Instant::now() + deadline;
@@ -32,7 +25,7 @@ impl Store {
                 .propose(self.farewell(), inner.local.incarnation());
             let _ = tokio::time::timeout(remaining(end), left).await;
         }
-        let _ = tokio::time::timeout(remaining(end), self.hand_over(end)).await;
+        let _ = tokio::time::timeout(remaining(end), inner.hand_over.for_good(end)).await;
         let _ = inner.leader.raft.shutdown().await;
         for task in inner.tasks.lock().drain(..) {
             task.abort();
@@ -55,43 +48,6 @@ impl Store {
                 now_ms: unix_ms(),
             })),
         }
-    }
-
-    async fn hand_over(&self, end: Instant) {
-        let inner = &self.inner;
-        if !matches!(inner.leader.current(), Some(Leader::ThisNode)) {
-            return;
-        }
-        let Some((id, successor)) = self.successor() else {
-            return;
-        };
-        inner.leader.merger.close();
-        inner.leader.raft.runtime_config().heartbeat(false);
-        tokio::time::sleep(inner.timing.election_max + inner.timing.heartbeat).await;
-        tracing::info!(to = successor.name, "handing over leadership");
-        if let Ok(mut client) = inner.leader.pool.client_of(&successor, Purpose::Raft) {
-            let header = Some(inner.local.header(id, &successor.disk_id));
-            let _ = client.campaign(proto::CampaignRequest { header }).await;
-        }
-        while matches!(inner.leader.current(), Some(Leader::ThisNode)) && Instant::now() < end {
-            inner.leader.changed_within(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// The voter whose log is the longest.
-    fn successor(&self) -> Option<(u64, Member)> {
-        let inner = &self.inner;
-        let metrics = inner.leader.raft.metrics();
-        let metrics = metrics.borrow();
-        let membership = metrics.membership_config.membership();
-        let replication = metrics.replication.as_ref()?;
-        let others = membership
-            .voter_ids()
-            .filter(|id| *id != inner.local.raft_id);
-        let best = others.max_by_key(|id| replication.get(id).copied().flatten())?;
-        membership
-            .get_node(&best)
-            .map(|member| (best, member.clone()))
     }
 }
 

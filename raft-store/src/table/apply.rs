@@ -1,5 +1,7 @@
 //! Commands, one function each.
 
+mod nodes;
+
 use std::sync::Arc;
 
 use raftmq_mqtt::topic;
@@ -102,6 +104,8 @@ impl Run<'_> {
             Some(Kind::SetRetained(op)) => self.set_retained(op),
             Some(Kind::NodeUp(op)) => self.node_up(op),
             Some(Kind::NodeDown(op)) => self.node_down(op),
+            Some(Kind::SetDrain(op)) => self.set_drain(op),
+            Some(Kind::ForgetNode(op)) => self.forget_node(op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
             Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
                 index: epoch.index(),
@@ -457,6 +461,9 @@ impl Run<'_> {
 
     fn node_up(&mut self, op: &v1::NodeUp) -> Outcome {
         let node = NodeId(op.node_id);
+        if self.table.removed.contains(&op.raft_id) {
+            return Outcome::Refused(Refusal::StaleIncarnation);
+        }
         if let Some(known) = self.table.nodes.get_mut(&node) {
             if op.incarnation <= known.incarnation {
                 return Outcome::Refused(Refusal::StaleIncarnation);
@@ -466,7 +473,12 @@ impl Run<'_> {
             return Outcome::Refused(Refusal::StaleIncarnation);
         }
         self.end_life(node, op.now_ms, "its node was started anew");
+        self.replace_directory(node, op.raft_id);
+        let known = self.table.nodes.get(&node);
         let entry = NodeEntry {
+            raft_id: op.raft_id,
+            drain: known.and_then(|known| known.drain),
+            server_reference: op.server_reference.as_str().into(),
             incarnation: op.incarnation,
             is_up: true,
             name: op.name.as_str().into(),

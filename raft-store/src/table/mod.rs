@@ -28,7 +28,7 @@ mod subscribers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use counts::Counts;
@@ -57,6 +57,28 @@ pub struct NodeEntry {
     pub since_ms: u64,
     /// Sequence number of its last command that was looked at.
     pub last_seq: u64,
+    /// Set while an operator has its clients sent away, over all its lives.
+    pub drain: Option<Drain>,
+    /// Server Reference that leads MQTT clients to it (MQTT 5 §4.13); empty: it has none.
+    pub server_reference: Arc<str>,
+    /// Its data directory's id in the Raft group; 0: an earlier version did not tell.
+    pub raft_id: u64,
+}
+
+/// An operator's order to send the clients of a node away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// How many at most; 0: they stay, and only new ones are sent elsewhere.
+    pub clients_per_second: u32,
+    /// When it was ordered, Unix milliseconds.
+    pub since_ms: u64,
+}
+
+impl NodeEntry {
+    /// Whether clients may be sent to it.
+    pub fn takes_clients(&self) -> bool {
+        self.is_up && self.drain.is_none()
+    }
 }
 
 /// The replicated table.
@@ -64,6 +86,9 @@ pub struct NodeEntry {
 pub struct Table {
     applied_index: u64,
     nodes: BTreeMap<NodeId, NodeEntry>,
+    /// Raft ids of data directories that are out of the cluster for good: one for each node that ever
+    /// left or lost its disk.
+    removed: BTreeSet<u64>,
     sessions: sessions::Sessions,
     subscribers: subscribers::Subscribers,
     retained: retained::Retained,
@@ -73,6 +98,11 @@ impl Table {
     /// An empty table.
     pub fn new() -> Table {
         Table::default()
+    }
+
+    /// Whether the data directory with this Raft id is out of the cluster for good.
+    pub fn is_removed(&self, raft_id: u64) -> bool {
+        self.removed.contains(&raft_id)
     }
 
     /// Index of the last log entry that was applied.

@@ -56,6 +56,10 @@ pub enum Outcome {
     NodeUp,
     /// The node's life has ended.
     NodeDown,
+    /// The node's clients are sent away, or are welcome again.
+    DrainSet,
+    /// The node is not part of the cluster any more.
+    NodeForgotten,
     /// Time has passed.
     Ticked,
     /// The tables are compared as they are after this entry.
@@ -102,6 +106,10 @@ pub enum Refusal {
     NodeNotUp,
     /// The life is not newer than the one that is known.
     StaleIncarnation,
+    /// The table knows no such node.
+    UnknownNode,
+    /// No other node that is up would take the clients.
+    NoOtherNode,
     /// A topic name or filter is not valid.
     InvalidTopic,
     /// The command is empty or unknown to this version.

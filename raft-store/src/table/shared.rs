@@ -11,7 +11,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use raftmq_proto::v1::Entry;
 
 use super::outcome::Changed;
-use super::{Applied, Frozen, NodeId, Table};
+use super::{Applied, Drain, Frozen, NodeId, Table};
 
 /// Changed filters that are remembered for readers that come later.
 const CHANGES_MAX: usize = 16 * 1024;
@@ -44,6 +44,8 @@ pub struct NodeLife {
     pub incarnation: u64,
     /// Whether that life goes on.
     pub is_up: bool,
+    /// Set while its clients are sent away.
+    pub drain: Option<Drain>,
 }
 
 /// The table with its lock and its generations.
@@ -144,6 +146,7 @@ impl SharedTable {
             node_id,
             incarnation: entry.incarnation,
             is_up: entry.is_up,
+            drain: entry.drain,
         };
         table.nodes().map(life).collect()
     }

@@ -15,7 +15,7 @@ use prost::Message as _;
 use raftmq_proto::v1::{self, Message, TableHead, TableNode, TableSession, TableSubscriptions};
 use rustc_hash::FxHashMap;
 
-use super::{NodeEntry, NodeId, Session, Subscription, Table};
+use super::{Drain, NodeEntry, NodeId, Session, Subscription, Table};
 
 const MAGIC: &[u8; 8] = b"RAFTMQTB";
 const FORMAT_VERSION: u32 = 1;
@@ -38,6 +38,7 @@ mod kind {
 pub struct Frozen {
     applied_index: u64,
     nodes: Vec<(NodeId, NodeEntry)>,
+    removed: Vec<u64>,
     sessions: Vec<Arc<FxHashMap<Arc<str>, Arc<Session>>>>,
     retained: Vec<Arc<FxHashMap<Arc<str>, Arc<Message>>>>,
 }
@@ -72,6 +73,7 @@ impl Table {
                 .iter()
                 .map(|(id, entry)| (*id, entry.clone()))
                 .collect(),
+            removed: self.removed.iter().copied().collect(),
             sessions: self.sessions.shards(),
             retained: self.retained.shards(),
         }
@@ -106,7 +108,9 @@ impl Table {
         let damaged = |error: prost::DecodeError| RestoreError::Record(error.to_string());
         match kind {
             kind::HEAD => {
-                self.applied_index = TableHead::decode(record).map_err(damaged)?.applied_index
+                let head = TableHead::decode(record).map_err(damaged)?;
+                self.applied_index = head.applied_index;
+                self.removed = head.removed_raft_ids.into_iter().collect();
             }
             kind::NODES => self.restore_node(TableNode::decode(record).map_err(damaged)?),
             kind::SESSIONS => {
@@ -137,6 +141,12 @@ impl Table {
             version: node.version.into(),
             since_ms: node.since_ms,
             last_seq: node.last_seq,
+            drain: node.drain.map(|drain| Drain {
+                clients_per_second: drain.clients_per_second,
+                since_ms: drain.since_ms,
+            }),
+            server_reference: node.server_reference.into(),
+            raft_id: node.raft_id,
         };
         self.nodes.insert(NodeId(node.node_id), entry);
     }
@@ -181,11 +191,16 @@ impl Frozen {
         self.applied_index
     }
 
+    fn head(&self) -> TableHead {
+        TableHead {
+            applied_index: self.applied_index,
+            removed_raft_ids: self.removed.clone(),
+        }
+    }
+
     /// Shows every record, section by section and in no particular order within one.
     pub(super) fn for_each_record(&self, mut visit: impl FnMut(u8, &[u8])) {
-        let head = TableHead {
-            applied_index: self.applied_index,
-        };
+        let head = self.head();
         visit(kind::HEAD, &head.encode_to_vec());
         for node in &self.nodes {
             visit(kind::NODES, &stored_node(node).encode_to_vec());
@@ -208,9 +223,7 @@ impl Frozen {
     pub fn write_to(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT_VERSION.to_le_bytes())?;
-        let head = TableHead {
-            applied_index: self.applied_index,
-        };
+        let head = self.head();
         section(out, kind::HEAD, [head].into_iter())?;
         section(out, kind::NODES, self.nodes.iter().map(stored_node))?;
         section(
@@ -309,6 +322,12 @@ fn stored_node((id, entry): &(NodeId, NodeEntry)) -> TableNode {
         version: entry.version.to_string(),
         since_ms: entry.since_ms,
         last_seq: entry.last_seq,
+        drain: entry.drain.map(|drain| v1::Drain {
+            clients_per_second: drain.clients_per_second,
+            since_ms: drain.since_ms,
+        }),
+        server_reference: entry.server_reference.to_string(),
+        raft_id: entry.raft_id,
     }
 }
 

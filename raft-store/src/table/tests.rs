@@ -7,6 +7,7 @@ use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 use super::*;
 
 mod counted;
+mod drain;
 mod listing;
 
 /// A table with its log.

@@ -172,6 +172,8 @@ pub struct Cluster {
     links: BTreeMap<(u64, u64), Link>,
     nodes: BTreeMap<u64, Running>,
     limits: Limits,
+    /// Nodes up to this one form the cluster; later ones join it.
+    founders: u64,
 }
 
 impl Cluster {
@@ -203,6 +205,7 @@ impl Cluster {
             links,
             nodes: BTreeMap::new(),
             limits,
+            founders: size,
         })
     }
 
@@ -220,6 +223,25 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// All nodes but the last form a cluster and serve; the last one runs and waits to be admitted.
+    pub async fn with_newcomer(size: u64) -> Result<Self, Box<dyn Error>> {
+        let mut cluster = Self::new(size).await?;
+        cluster.founders = size - 1;
+        for id in 1..size {
+            cluster.start(id).await?;
+        }
+        cluster.all_serve().await?;
+        cluster.start(size).await?;
+        Ok(cluster)
+    }
+
+    /// Where the others reach a node that joins: through one of the links.
+    pub fn address_for_others(&self, id: u64) -> String {
+        let mut links = self.links.iter();
+        let link = links.find(|((_, to), _)| *to == id);
+        link.map_or_else(|| self.ports[&id].clone(), |(_, link)| link.address.clone())
+    }
+
     pub fn data_dir(&self, id: u64) -> PathBuf {
         self.dir.path().join(format!("node-{id}"))
     }
@@ -234,15 +256,18 @@ impl Cluster {
             node_name: format!("n{id}"),
             version: "test".into(),
             rpc_address: self.ports[&id].clone(),
+            server_reference: String::new(),
             data_dir: self.data_dir(id),
             peers: self
                 .ports
                 .keys()
+                .filter(|to| id > self.founders || **to <= self.founders)
                 .map(|to| Peer {
                     id: *to,
                     address: address(*to),
                 })
                 .collect(),
+            joins: id > self.founders,
             timing: Timing::default(),
             limits: self.limits.clone(),
         }
@@ -332,6 +357,20 @@ impl Cluster {
             let first = (*leaders.first()?)?;
             let leads = self.nodes.get(&first)?.store.status().role == Role::Leader;
             (leads && leaders.iter().all(|leader| *leader == Some(first))).then_some(first)
+        })
+        .await
+    }
+
+    /// The node that leads, as one of these knows it.
+    pub async fn leader_of(&self, ids: &[u64]) -> Result<u64, Box<dyn Error>> {
+        until("a leader", || async {
+            let leaders = ids.iter().map(|id| self.store(*id).status().leader);
+            let leaders: Vec<_> = leaders.collect();
+            let first = (*leaders.first()?)?;
+            leaders
+                .iter()
+                .all(|leader| *leader == Some(first))
+                .then_some(first)
         })
         .await
     }

@@ -2,7 +2,9 @@
 
 mod fence;
 mod formation;
+mod hand_over;
 mod harness;
 mod leases;
+mod membership;
 mod restart;
 mod snapshots;

@@ -14,6 +14,7 @@ fn finding(node: &NodeEvidence) -> Option<Finding> {
             format!("Node {} does not answer.", node.name),
             error,
         ),
+        Ok(answer) if answer.drain.is_some() => return Some(draining(node)),
         Ok(answer) if !answer.not_ready.is_empty() => (
             "node_not_ready",
             format!("Node {} answers and does not serve clients.", node.name),
@@ -33,10 +34,25 @@ fn finding(node: &NodeEvidence) -> Option<Finding> {
     Some(finding.shown_by("reason", why.as_str()).fixed_by(fix))
 }
 
+fn draining(node: &NodeEvidence) -> Finding {
+    let (id, name) = (node.id, &node.name);
+    let progress = node.answer.as_ref().ok().and_then(|a| a.drain.as_ref());
+    let step = progress.map_or("", |progress| progress.step.as_str());
+    let message = format!("Node {name} is draining: it takes no clients.");
+    Finding::new(Severity::Notice, "node_draining", message)
+        .at(id)
+        .shown_by("step", step)
+        .shown_by("clients", progress.map_or(0, |progress| progress.clients))
+        .fixed_by(format!(
+            "When it is to take clients again: raftmq ctl undrain {id}."
+        ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{codes, healthy, healthy_with, silent};
     use super::*;
+    use crate::node::DrainProgress;
 
     #[test]
     fn a_silent_node_is_named_with_the_error() {
@@ -53,5 +69,20 @@ mod tests {
         let findings = findings(&healthy_with(3, |node| node.not_ready = "joining".into()));
         assert_eq!(codes(&findings), ["node_not_ready"]);
         assert_eq!(findings[0].evidence["reason"], "joining");
+    }
+
+    #[test]
+    fn a_draining_node_is_only_noticed() {
+        let findings = findings(&healthy_with(3, |node| {
+            node.not_ready = "draining".into();
+            node.drain = Some(DrainProgress {
+                step: "sending_away".into(),
+                clients: 7,
+                ..Default::default()
+            });
+        }));
+        assert_eq!(codes(&findings), ["node_draining"]);
+        assert_eq!(findings[0].severity, Severity::Notice);
+        assert_eq!(findings[0].evidence["clients"], 7);
     }
 }

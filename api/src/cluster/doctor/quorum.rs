@@ -24,7 +24,8 @@ impl Votes {
         let serves = |id: u64| {
             let node = nodes.iter().find(|node| node.id == id);
             let answer = node.and_then(|node| node.answer.as_ref().ok());
-            answer.is_some_and(|answer| answer.not_ready.is_empty())
+            // A draining node votes, and serves who is still there.
+            answer.is_some_and(|answer| answer.not_ready.is_empty() || answer.drain.is_some())
         };
         let members = members(nodes).iter().filter(|member| member.is_voter);
         let mut voters: Vec<u64> = members.map(|member| member.node_id).collect();

@@ -35,6 +35,7 @@ pub(crate) fn node(id: u64, change: impl FnOnce(&mut InspectReply)) -> NodeEvide
         http_address: "127.0.0.1:6060".into(),
         http_has_token: false,
         heartbeat_ms: 100,
+        drain: None,
         http_certificate: None,
         share_members: Vec::new(),
     };

@@ -52,6 +52,28 @@ pub const CASES: &[Case] = &[
     ask("get_nodes", "GET /api/v1/nodes"),
     ask("get_node", "GET /api/v1/nodes/1"),
     ask("get_node.silent_node", "GET /api/v1/nodes/3"),
+    ask("get_node_drain", "GET /api/v1/nodes/2/drain"),
+    ask(
+        "drain_node",
+        "PUT /api/v1/nodes/2/drain?clients_per_second=5",
+    ),
+    ask(
+        "drain_node.forecast",
+        "PUT /api/v1/nodes/2/drain?dry_run=true",
+    ),
+    ask("drain_node.unknown_node", "PUT /api/v1/nodes/9/drain"),
+    ask("undrain_node", "DELETE /api/v1/nodes/2/drain"),
+    send(
+        "put_cluster_node",
+        "PUT /api/v1/cluster/nodes/3",
+        r#"{"address": "n3:5363"}"#,
+    ),
+    send(
+        "put_cluster_node.no_address",
+        "PUT /api/v1/cluster/nodes/3",
+        r#"{"address": "n3"}"#,
+    ),
+    ask("delete_cluster_node", "DELETE /api/v1/cluster/nodes/3"),
     ask("get_clients", "GET /api/v1/clients"),
     ask("get_clients.page", "GET /api/v1/clients?_limit=1"),
     ask("get_clients.wrong_limit", "GET /api/v1/clients?_limit=-1"),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use raftmq_api::KnownRetained;
 use raftmq_api::counters::{Metric, Sample, Stat};
 use raftmq_api::node::*;
+use raftmq_api::{KnownNode, KnownRetained};
+use raftmq_store::MembershipChange;
 
 use super::cases::Case;
 use crate::live::Clock;
@@ -97,6 +98,15 @@ fn node(id: u64, clock: Clock) -> TestNode {
     node.metrics[Metric::MessagesPublishCustom] = 10 * id;
     TestNode {
         clock,
+        drain: DrainReply {
+            clients: 12,
+            persistent_clients: 7,
+            offline_sessions: 3,
+            offline_with_messages: 1,
+            offline_messages: 2,
+            leads: id == 2,
+            progress: None,
+        },
         vitals: VitalsReply {
             leader_id: Some(2),
             applied_index: 40 + id,
@@ -161,7 +171,20 @@ fn clients() -> Vec<ClientRow> {
 }
 
 fn view(started_ms: u64) -> View {
+    let known = |id: u64| KnownNode {
+        id,
+        rpc_address: format!("n{id}:7000"),
+        is_up: true,
+        drain: None,
+    };
     let view = View {
+        nodes: vec![known(1), known(2)],
+        membership: Ok(MembershipChange {
+            change: "joins".into(),
+            voters: vec![1, 2],
+            voters_after: vec![1, 2, 3],
+            up_after: vec![1, 2, 3],
+        }),
         subscriptions: [
             (
                 "sensor-1".to_owned(),

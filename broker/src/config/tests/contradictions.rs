@@ -20,6 +20,14 @@ fn settings_that_contradict_each_other_are_refused() {
         ),
         (
             &[
+                ("node.id", "4"),
+                ("cluster.peers", "4@d:1"),
+                ("cluster.join", "true"),
+            ],
+            "--set cluster.join: cluster.join: cluster.peers has to name this node and at least one member",
+        ),
+        (
+            &[
                 ("node.id", "1"),
                 ("cluster.peers", three),
                 ("rpc.addr", "127.0.0.1:1"),
@@ -67,6 +75,21 @@ fn settings_that_contradict_each_other_are_refused() {
         let lines = refused("", &[], flags);
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert!(lines[0].starts_with(expected), "{}", lines[0]);
+    }
+}
+
+#[test]
+fn a_node_that_joins_may_name_any_number_of_members() {
+    for peers in ["1@a:1,4@d:1", "1@a:1,2@b:1,3@c:1,4@d:1"] {
+        accepted(
+            "",
+            &[],
+            &[
+                ("node.id", "4"),
+                ("cluster.peers", peers),
+                ("cluster.join", "true"),
+            ],
+        );
     }
 }
 

@@ -199,7 +199,8 @@ struct Broker {
 
 /// The nodes of the cluster, as the replicated table has them.
 fn brokers(engine: &Engine) -> Vec<Broker> {
-    let mut ids: Vec<_> = engine.links.iter().map(|link| link.peer()).collect();
+    let links = engine.links.at_work();
+    let mut ids: Vec<_> = links.iter().map(|link| link.peer()).collect();
     ids.push(engine.node_id);
     ids.sort_unstable();
     let table = engine.store.table().read();
