@@ -92,7 +92,9 @@ start_cluster() {
     http_port=$(free_ports 36060)
     rpc_port=$(free_ports 37000)
     "$1" dev --nodes 3 --data-dir "$scratch/nodes" --mqtt-port "$mqtt_port" --http-port "$http_port" \
-        --rpc-port "$rpc_port" --set "http.bearer_token=\"$token\"" >"$scratch/nodes.log" 2>&1 &
+        --rpc-port "$rpc_port" --set "http.bearer_token=\"$token\"" \
+        --set http.max_wrong_tokens_per_minute=0 --set http.max_requests_per_second_per_address=0 \
+        >"$scratch/nodes.log" 2>&1 &
     children+=($!)
     local port
     for port in "$http_port" $((http_port + 1)) $((http_port + 2)); do
