@@ -105,9 +105,11 @@ start_cluster() {
     mqtt_port=$(free_ports 22000)
     http_port=$(free_ports 24000)
     rpc_port=$(free_ports 26000)
-    # Variables with the prefix are settings of the program, and this one is not.
+    # Variables with the prefix are settings of the program, and this one is not. Requests are made as fast as
+    # they are answered, some with a wrong token: with limits the answers would be 429 and say nothing.
     env -u RAFTMQ_BIN "$1" dev --nodes 3 --data-dir "$scratch/nodes" --mqtt-port "$mqtt_port" --http-port "$http_port" \
-        --rpc-port "$rpc_port" --set "http.bearer_token=$token" >"$scratch/nodes.log" 2>&1 &
+        --rpc-port "$rpc_port" --set "http.bearer_token=$token" --set http.max_wrong_tokens_per_minute=0 \
+        --set http.max_requests_per_second_per_address=0 >"$scratch/nodes.log" 2>&1 &
     children+=($!)
     local port
     for port in "$http_port" $((http_port + 1)) $((http_port + 2)); do
