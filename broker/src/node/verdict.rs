@@ -16,6 +16,12 @@ pub(super) fn told(judgement: Judgement, what: &str) -> AclVerdict {
             allowed("the client is a superuser: access rules do not hold for it")
         }
         Judgement::Unspoken => allowed("no access rule speaks of it"),
+        Judgement::Reserved => AclVerdict {
+            verdict: DENIED.to_owned(),
+            why: "only the broker publishes below $SYS, unless an access rule names the topic"
+                .to_owned(),
+            ..AclVerdict::default()
+        },
         Judgement::Rule {
             permission,
             number,
@@ -68,9 +74,10 @@ pub(super) fn of_absent_publisher(
             "rmqtt-auth-http or rmqtt-auth-jwt is at work: a client's own rules come with its CONNECT, and nobody is asked in a dry run; name a client that is connected",
         );
     }
-    let Some(access) = &extensions.access else {
+    let access = Access::Publish(&question.topic);
+    if extensions.access.is_none() && !access.is_to_system() {
         return allowed("there are no access rules");
-    };
+    }
     let who = Who {
         client_id: &question.publisher,
         user_name: question.username.as_deref(),
@@ -79,11 +86,8 @@ pub(super) fn of_absent_publisher(
             .ip_address
             .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
     };
-    let lists = [(RulesOf::Node, Some(access))];
-    told(
-        Judgement::new(&lists, &who, Access::Publish(&question.topic)),
-        "PUBLISH",
-    )
+    let lists = [(RulesOf::Node, extensions.access.as_ref())];
+    told(Judgement::new(&lists, &who, access), "PUBLISH")
 }
 
 /// Of a subscriber that is not connected.
@@ -152,10 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn without_rules_everything_is_allowed() {
+    fn without_rules_everything_is_allowed_but_speaking_for_the_broker() {
         let none = Extensions::default();
-        let verdict = of_absent_publisher(&none, &ExplainQuestion::default());
-        assert_eq!(verdict.verdict, "allowed");
+        let asked = |topic: &str| ExplainQuestion {
+            topic: topic.to_owned(),
+            ..ExplainQuestion::default()
+        };
+        assert_eq!(of_absent_publisher(&none, &asked("a")).verdict, "allowed");
+        let system = of_absent_publisher(&none, &asked("$SYS/brokers"));
+        assert_eq!(system.verdict, "denied");
         assert_eq!(of_absent_subscriber(&none).verdict, "allowed");
     }
 

@@ -109,6 +109,8 @@ pub(crate) enum Judgement {
     Superuser,
     /// No rule speaks of it, so it is allowed.
     Unspoken,
+    /// No rule speaks of it, and only the broker publishes there by itself (§4.7.2).
+    Reserved,
     /// A rule decides.
     Rule {
         permission: Permission,
@@ -133,17 +135,21 @@ impl Judgement {
                 of: *of,
             })
         });
-        decided.unwrap_or(Judgement::Unspoken)
+        decided.unwrap_or(match access.is_to_system() {
+            true => Judgement::Reserved,
+            false => Judgement::Unspoken,
+        })
     }
 
     /// Whether a rule denies it.
     pub fn denies(self) -> bool {
         matches!(
             self,
-            Judgement::Rule {
-                permission: Permission::Deny,
-                ..
-            }
+            Judgement::Reserved
+                | Judgement::Rule {
+                    permission: Permission::Deny,
+                    ..
+                }
         )
     }
 }
@@ -293,6 +299,8 @@ mod tests {
         assert_eq!(judged("y"), Judgement::Unspoken);
         let none = Judgement::new(&[], &who("c", None), Access::Publish("a/c"));
         assert_eq!(none, Judgement::Unspoken);
+        let system = Judgement::new(&[], &who("c", None), Access::Publish("$SYS/x"));
+        assert!(system.denies(), "{system:?}");
     }
 
     #[test]

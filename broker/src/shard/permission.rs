@@ -47,9 +47,9 @@ impl ClientIdentity {
     /// What none of the rules speaks of is allowed, but for publishing in the broker's own name (§4.7.2).
     fn allows(&self, client_id: &str, nodes: Option<&AccessRules>, access: Access<'_>) -> bool {
         match self.judge(client_id, nodes, access) {
-            Judgement::Allowed => true,
-            Judgement::DeniedBy(_) => false,
-            Judgement::Silent => !access.is_to_system(),
+            Ruling::Allowed => true,
+            Ruling::DeniedBy(_) => false,
+            Ruling::Silent => !access.is_to_system(),
         }
     }
 
@@ -59,19 +59,19 @@ impl ClientIdentity {
         client_id: &str,
         nodes: Option<&'r AccessRules>,
         access: Access<'_>,
-    ) -> Judgement<'r> {
+    ) -> Ruling<'r> {
         if self.superuser {
-            return Judgement::Allowed;
+            return Ruling::Allowed;
         }
         let who = self.who(client_id);
         for rules in [self.rules.as_deref(), nodes].into_iter().flatten() {
             match rules.verdict(&who, access) {
-                Verdict::Allowed => return Judgement::Allowed,
-                Verdict::Denied => return Judgement::DeniedBy(rules),
+                Verdict::Allowed => return Ruling::Allowed,
+                Verdict::Denied => return Ruling::DeniedBy(rules),
                 Verdict::Silent => {}
             }
         }
-        Judgement::Silent
+        Ruling::Silent
     }
 
     /// The same, with the rule that decides.
@@ -102,7 +102,7 @@ impl ClientIdentity {
 }
 
 /// What the rules say about something that a client does.
-enum Judgement<'r> {
+enum Ruling<'r> {
     Allowed,
     DeniedBy(&'r AccessRules),
     Silent,
@@ -273,7 +273,7 @@ impl Shard {
         self.identity(key)
             .map(|(client_id, of)| of.judge(client_id, access, Access::Publish(topic)))
             .is_some_and(|judgement| match judgement {
-                Judgement::DeniedBy(rules) => rules.disconnects_publishers,
+                Ruling::DeniedBy(rules) => rules.disconnects_publishers,
                 _ => false,
             })
     }
