@@ -87,7 +87,7 @@ fn every_test_that_is_named_is_there() {
         for test in &row.tests {
             let (file, name) = test.split_once("::").unwrap_or((test, ""));
             let is_test = |text: &String| match name {
-                "" => text.contains("#[test]") || text.contains("#[tokio::test"),
+                "" => text.contains("#[tokio::test") || text.contains("#[test]"),
                 name => text.contains(&format!("fn {name}()")),
             };
             if !sources.get(file).is_some_and(is_test) {
