@@ -62,9 +62,8 @@ impl Contract {
         let Some(shape) = content.get("x-event-data") else {
             return Ok(());
         };
-        let data = reply.body.lines().filter_map(|l| l.strip_prefix("data: "));
-        data.map(|data| self.check(shape, &serde_json::from_str(data).unwrap()))
-            .collect()
+        let mut data = reply.body.lines().filter_map(|l| l.strip_prefix("data: "));
+        data.try_for_each(|data| self.check(shape, &serde_json::from_str(data).unwrap()))
     }
 
     /// Whether a value has a shape, and no field that is not in it.
