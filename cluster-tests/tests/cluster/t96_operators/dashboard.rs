@@ -6,9 +6,10 @@ use tempfile::TempDir;
 
 use crate::t93_dashboard::{assert_quiet, base, dashboard, pictures, view};
 
-/// The button of the confirmation that does it, and the one that does not.
-const CONFIRM: &str = "dialog [data-action=confirm]";
-const CANCEL: &str = "dialog .actions .quiet";
+/// The button of the confirmation that does it, and the one that does not. A dialog that was closed just now may
+/// still be on the page, before its successor.
+const CONFIRM: &str = "dialog[open] [data-action=confirm]";
+const CANCEL: &str = "dialog[open] .actions .quiet";
 
 fn write(folder: &TempDir, text: &str) {
     std::fs::write(folder.path().join("rmqtt-acl.toml"), text).expect("a file");
@@ -120,7 +121,7 @@ async fn shows(page: &Page, number: usize, rows: usize) {
 async fn delete(page: &Page, topic: &str) {
     page.click(&format!("[data-topic='{topic}'] button"), SOON)
         .await;
-    page.click("dialog [data-action=delete]", SOON).await;
+    page.click("dialog[open] [data-action=delete]", SOON).await;
     page.wait_for_text("dialog h2", "Delete this retained message?", SOON)
         .await;
 }
@@ -202,7 +203,7 @@ async fn a_client_stays_when_its_disconnection_is_not_confirmed() {
     let page = dashboard(&browser, &cluster, 1).await;
     view(&page, "clients").await;
     page.click("[data-client='sensor-1'] button", SOON).await;
-    page.click("dialog [data-action=kick]", SOON).await;
+    page.click("dialog[open] [data-action=kick]", SOON).await;
     page.wait_for_text("dialog", "its session with all subscriptions", SOON)
         .await;
     pictures(&page, "kick").await;

@@ -1,4 +1,4 @@
-//! Findings of `/cluster/doctor` that need real sessions and real certificates, and the time of the start.
+//! Findings of `/cluster/doctor` that need real sessions, certificates that have expired, and the time of the start.
 
 use raftmq_cluster_tests::{
     Cluster, RawClient, SOON, START, Setup, eventually, packet, run_program,
@@ -57,7 +57,7 @@ async fn a_member_of_a_share_group_that_stands_still_is_found_by_every_node() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_near_its_end_is_found() {
+async fn an_expired_certificate_is_believed_by_no_client() {
     let mut cluster = Setup::nodes(1).build();
     let folder = tempfile::tempdir().expect("a folder");
     let address = cluster.node(1).http_address();
@@ -77,7 +77,7 @@ async fn a_certificate_near_its_end_is_found() {
             .set(variable, &path.display().to_string());
     }
     cluster.start_all();
-    // No client that checks can ask any more: that is what the finding is for.
+    // That is what the finding before it is for (its rule is tested where it is).
     let url = format!("https://{address}");
     let ca = folder.path().join("cert.pem").display().to_string();
     let asked = ["ctl", "--url", &url, "--ca", &ca, "doctor", "--json"];
