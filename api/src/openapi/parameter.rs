@@ -104,6 +104,12 @@ pub(crate) mod query {
         new(name, description)
     }
 
+    /// An IP address.
+    pub(crate) fn ip(name: &'static str, description: &'static str) -> Parameter {
+        let of = |format: &str| json!({"type": "string", "format": format});
+        new(name, description).of(json!({"anyOf": [of("ipv4"), of("ipv6")]}))
+    }
+
     /// A text that matches a regular expression.
     pub(crate) fn pattern(
         name: &'static str,

@@ -50,7 +50,7 @@ pub(super) fn endpoints(endpoints: Endpoints) -> Endpoints {
                 "username",
                 "User name of the publisher, for access rules, when it is not connected.",
             ),
-            query::text(
+            query::ip(
                 "ip",
                 "IP address of the publisher, for access rules, when it is not connected.",
             ),
