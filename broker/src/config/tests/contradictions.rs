@@ -24,7 +24,7 @@ fn settings_that_contradict_each_other_are_refused() {
                 ("cluster.peers", "4@d:1"),
                 ("cluster.join", "true"),
             ],
-            "--set cluster.join: cluster.join: cluster.peers has to name this node and at least one member",
+            "--set cluster.peers: cluster.join: cluster.peers has to name this node and at least one member",
         ),
         (
             &[
