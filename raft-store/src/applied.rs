@@ -116,8 +116,13 @@ impl Followers {
 
     /// Reads the nodes from the table and draws the conclusions.
     pub(crate) fn nodes_may_have_changed(&self) {
+        // A directory that another one took the place of may still be sent the log for a while.
+        if self.table.read().is_removed(self.local.raft_id) {
+            self.local.set_removed();
+        }
         let nodes = self.table.nodes();
         let own = nodes.iter().find(|node| node.node_id == self.local.node_id);
+        let lives_elsewhere = own.is_some_and(|node| node.raft_id != self.local.raft_id);
         let drain = own.and_then(|node| node.drain);
         self.own_drain
             .send_if_modified(|known| std::mem::replace(known, drain) != drain);
@@ -134,6 +139,7 @@ impl Followers {
             })
             .collect();
         let own = lives.get(&self.local.node_id).copied();
+        let own = own.filter(|_| !lives_elsewhere);
         let up: BTreeSet<u64> = lives
             .iter()
             .filter(|(_, life)| life.is_up)

@@ -88,20 +88,14 @@ impl Campaigning {
             Ok(Ok(reply)) => {
                 let reply = reply.into_inner();
                 if reply.removed {
-                    self.removed();
+                    // A member has applied the end of this directory's part in the cluster.
+                    local.set_removed();
                     return false;
                 }
                 let ago = reply.leader_seen_ms_ago.map(Duration::from_millis);
                 ago.is_none_or(|ago| ago > self.timing.election_min)
             }
             Ok(Err(_)) | Err(_) => false,
-        }
-    }
-
-    /// A member has applied the end of this directory's part in the cluster: it is final.
-    fn removed(&self) {
-        if self.leader.local.set_removed() {
-            tracing::error!("this node has been removed from the cluster: stop it");
         }
     }
 }

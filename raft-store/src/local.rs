@@ -133,9 +133,11 @@ impl LocalNode {
             .compare_exchange(GOING, MEMBER, from_going.0, from_going.1);
     }
 
-    /// The cluster has removed this data directory; returns whether that is news.
-    pub(crate) fn set_removed(&self) -> bool {
-        self.dismissed.swap(REMOVED, Ordering::AcqRel) != REMOVED
+    /// The cluster has removed this data directory, which is final.
+    pub(crate) fn set_removed(&self) {
+        if self.dismissed.swap(REMOVED, Ordering::AcqRel) != REMOVED {
+            tracing::error!("this node has been removed from the cluster: stop it");
+        }
     }
 
     /// Lets go of the data directory.

@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use prost::Message;
 use raftmq_proto::v1 as proto;
@@ -29,6 +30,10 @@ const VALUE_BYTES_MAX: usize = 126 << 10;
 const CACHE_BYTES: u64 = 64 << 20;
 /// Keys removed in one go; more at once holds up the entries that wait behind.
 const PURGE_KEYS: usize = 1000;
+
+/// How long a database that was closed a moment ago may stay locked, and how often that is looked at.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_POLL: Duration = Duration::from_millis(5);
 
 const VOTE: &[u8] = b"vote";
 const COMMITTED: &[u8] = b"committed";
@@ -286,15 +291,29 @@ impl Disk {
     }
 }
 
+/// sled's own threads hold its lock for a moment after a database is closed. That no other process has
+/// the directory has been seen to before (`DataDir`).
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
 /// sled may panic on a damaged database instead of returning an error.
 fn open_database(path: &Path) -> Result<(sled::Db, sled::Tree, sled::Tree), LogOpenError> {
     let open = || -> sled::Result<_> {
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(path)
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None)
-            .open()?;
+            .flush_every_ms(None);
+        let begun = Instant::now();
+        let db = loop {
+            match config.open() {
+                Err(error) if is_locked(&error) && begun.elapsed() < LOCK_PATIENCE => {
+                    std::thread::sleep(LOCK_POLL);
+                }
+                opened => break opened?,
+            }
+        };
         let (log, state) = (db.open_tree("log")?, db.open_tree("state")?);
         Ok((db, log, state))
     };

@@ -150,6 +150,25 @@ async fn purged_entries_leave_the_disk_in_steps_and_the_log_stays_continuous() -
     Ok(())
 }
 
+/// sled lets go of its lock some time after the last user has let go of the database.
+#[test]
+fn a_log_that_is_still_being_closed_is_waited_for() -> TestResult {
+    let dir = tempfile::tempdir()?;
+    let log = open(dir.path())?;
+    log.close();
+    drop(log);
+    let database = std::fs::File::open(dir.path().join("log").join("db"))?;
+    // Blocking, because sled's own may be there for a moment.
+    rustix::fs::flock(&database, rustix::fs::FlockOperation::LockExclusive)?;
+    let (begins, begun) = std::sync::mpsc::channel();
+    let path = dir.path().to_owned();
+    let opening = std::thread::spawn(move || begins.send(()).is_ok() && open(&path).is_ok());
+    begun.recv()?;
+    drop(database);
+    assert!(opening.join().is_ok_and(|opened| opened));
+    Ok(())
+}
+
 #[tokio::test]
 async fn one_request_takes_a_bounded_part_of_the_log() -> TestResult {
     let dir = tempfile::tempdir()?;

@@ -50,7 +50,9 @@ impl Admission {
     /// node part of the cluster: whoever formed the cluster has learned the name from this node.
     pub(crate) fn raft(&self, header: Option<RaftHeader>) -> Result<RaftHeader, Status> {
         let header = required(header)?;
-        if let Some(refusal) = self.receiver_refusal(&header) {
+        let removed = self.local.is_removed();
+        let removed = removed.then(|| "this node was removed from the cluster".to_owned());
+        if let Some(refusal) = removed.or_else(|| self.receiver_refusal(&header)) {
             return self.outcome(header, Some(refusal));
         }
         if self.local.cluster_id().is_none()

@@ -40,6 +40,8 @@ pub struct Overflowed {
 pub struct NodeLife {
     /// The node.
     pub node_id: u64,
+    /// The data directory that it lives on.
+    pub raft_id: u64,
     /// Its current or last life.
     pub incarnation: u64,
     /// Whether that life goes on.
@@ -144,6 +146,7 @@ impl SharedTable {
         let table = self.table.read();
         let life = |(NodeId(node_id), entry): (NodeId, &super::NodeEntry)| NodeLife {
             node_id,
+            raft_id: entry.raft_id,
             incarnation: entry.incarnation,
             is_up: entry.is_up,
             drain: entry.drain,

@@ -33,11 +33,21 @@ async fn voters_become(cluster: &Cluster, asked: &[u64], expected: &[u64]) -> Te
 }
 
 async fn says(cluster: &Cluster, id: u64, what: &str) -> TestResult {
-    until(&format!("node {id} says {what}"), || async {
+    let said = until(&format!("node {id} says {what}"), || async {
         let readiness = cluster.store(id).readiness();
         matches!(&readiness, Readiness::NotReady(why) if why.contains(what)).then_some(())
     })
-    .await
+    .await;
+    said.map_err(|error| {
+        let store = cluster.store(id);
+        format!(
+            "{error}; it says {:?}; {:?}; {:?}",
+            store.readiness(),
+            store.identity(),
+            store.table().nodes()
+        )
+        .into()
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
