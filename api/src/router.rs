@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::handler::Handler;
 use axum::http::Method;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
 use axum::{Extension, Router};
@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::http::code::Code;
 use crate::http::error::ApiError;
 use crate::http::parameters::Declared;
-use crate::http::{auth, rate, server};
+use crate::http::{auth, head, rate, server};
 use crate::openapi::Operation;
 use crate::resources;
 
@@ -124,6 +124,7 @@ pub(crate) fn router(api: Api) -> Router {
         .layer(from_fn_with_state(api.clone(), server::limit_time))
         .layer(from_fn_with_state(api.clone(), auth::check))
         .layer(from_fn_with_state(api.clone(), rate::limit))
+        .layer(from_fn(head::limit))
         .layer(map_response(no_foreign_errors))
         .with_state(api)
 }

@@ -116,6 +116,14 @@ codes! {
         /// The body has too many bytes.
         BodyTooLarge = "body_too_large",
     }
+    URI_TOO_LONG {
+        /// The path with its query has too many bytes.
+        TargetTooLong = "target_too_long",
+    }
+    REQUEST_HEADER_FIELDS_TOO_LARGE {
+        /// The header has too many fields or bytes.
+        HeaderTooLarge = "header_too_large",
+    }
     TOO_MANY_REQUESTS {
         /// More requests than are allowed, or too many without the right token; Retry-After says when to
         /// come back.

@@ -13,13 +13,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
+use super::head;
 use super::origin::client_address;
 use super::stall::Stall;
 use crate::api::{Api, ApiConfig};
 
-/// Bytes of a request's line and header together; beyond it, or with more than 100 fields, 431. A topic name
-/// of 65,535 bytes does not fit into a path with all else, but such topics exist in tests only.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to read an answer to a request that could not be read, before its
 /// connection is closed under it.
 const LINGER_TIME: Duration = Duration::from_secs(1);
@@ -69,8 +67,9 @@ pub(crate) async fn run<S>(
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.header_timeout)
-        .max_header_size(HEAD_BYTES_MAX)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_header_size(head::BUFFER_BYTES_MAX)
+        .max_buf_size(head::BUFFER_BYTES_MAX)
+        .max_headers(head::FIELDS_READ_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let stopped = async move { stopped.wait_for(|stopped| *stopped).await.is_ok() };
     let ended = tokio::select! {

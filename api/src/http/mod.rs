@@ -7,6 +7,7 @@ pub(crate) mod body;
 pub(crate) mod code;
 pub(crate) mod connection;
 pub(crate) mod error;
+pub(crate) mod head;
 mod origin;
 pub(crate) mod page;
 pub(crate) mod parameters;

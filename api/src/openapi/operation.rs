@@ -13,7 +13,12 @@ pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
 
 /// Errors that every endpoint may answer with. What holds for all of them (a limit of rates, say) is
 /// named here, once, and is in the document of all.
-const EVERYWHERE: [Code; 2] = [Code::InternalError, Code::AnswerTimeout];
+const EVERYWHERE: [Code; 4] = [
+    Code::InternalError,
+    Code::AnswerTimeout,
+    Code::TargetTooLong,
+    Code::HeaderTooLarge,
+];
 
 /// A header of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -64,12 +64,52 @@ async fn a_connection_that_is_idle_between_two_requests_is_closed_without_a_word
 async fn headers_that_are_too_many_or_too_long_are_answered_with_431() {
     let world = world(ApiConfig::default()).await;
     let line = |length: usize| format!("X-Filler: {}\r\n", "x".repeat(length));
-    for headers in [line(1).repeat(100), line(70_000), line(7_000).repeat(10)] {
+    for headers in [line(1).repeat(99), line(70_000), line(7_000).repeat(10)] {
         let mut stream = TcpStream::connect(world.address).await.unwrap();
-        let request = format!("GET /live HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
+        let request =
+            format!("GET /live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let answer = until_closed(&mut stream).await;
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        assert!(answer.contains(r#""code":"header_too_large""#), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_is_answered_with_414() {
+    let world = world(ApiConfig::default()).await;
+    let mut stream = TcpStream::connect(world.address).await.unwrap();
+    let path = "x".repeat(62_000);
+    let request =
+        format!("GET /api/v1/routes/{path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 414"), "{answer}");
+    assert!(answer.contains(r#""code":"target_too_long""#), "{answer}");
+}
+
+#[tokio::test]
+async fn what_not_even_the_server_reads_is_refused_without_a_body() {
+    let world = world(ApiConfig::default()).await;
+    let filler = |length: usize| "x".repeat(length);
+    let heads = [
+        (
+            format!("GET /live HTTP/1.1\r\nHost: {}\r\n\r\n", filler(200_000)),
+            431,
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", filler(70_000)),
+            414,
+        ),
+    ];
+    for (head, status) in heads {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = until_closed(&mut stream).await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
     }
 }
 
