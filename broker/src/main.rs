@@ -33,8 +33,8 @@ fn run(serve: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let config = serve.loaded.config;
     logging::start(&config.log)?;
     config::raise_open_files();
-    // Raft, links and the API share two threads: a late heartbeat is an election, so there are two
-    // even on one core. Clients have threads of their own.
+    // Raft and links share two threads: a late heartbeat is an election, so there are two
+    // even on one core. Clients, and questions of the HTTP API, have threads of their own.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

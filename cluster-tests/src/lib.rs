@@ -32,6 +32,7 @@ mod small_disk;
 mod stream;
 mod tail;
 mod wait;
+mod way;
 
 pub use address::Loopback;
 pub use binary::raftmq_binary;
@@ -51,6 +52,7 @@ pub use small_disk::SmallDisk;
 pub use stream::{NumberedStream, number_of, numbered};
 pub use tail::Tail;
 pub use wait::{eventually, within};
+pub use way::{Way, percentiles};
 
 /// The deadline for what a healthy cluster does at once; long, because a test machine may be busy.
 pub const SOON: std::time::Duration = std::time::Duration::from_secs(10);

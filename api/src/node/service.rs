@@ -7,6 +7,7 @@ use futures::stream::{self, BoxStream};
 use prost::Message;
 use raftmq_proto::v1::node_query_server::{NodeQuery, NodeQueryServer};
 use raftmq_proto::v1::{self, QueryOrigin};
+use tokio::runtime::Handle;
 use tonic::{Request, Response, Status};
 
 use super::peer::MESSAGE_BYTES_MAX;
@@ -19,21 +20,41 @@ use super::{
 const PART_BYTES: usize = 256 * 1024;
 
 /// The tonic service that answers peers' questions about `node`. Questions for another cluster or
-/// another node are refused with PERMISSION_DENIED.
+/// another node are refused with PERMISSION_DENIED. What takes long is done on the runtime of `questions`.
 pub fn query_server(
     identity: Arc<Identity>,
     node: Arc<dyn Node>,
+    questions: Handle,
 ) -> NodeQueryServer<impl NodeQuery> {
-    NodeQueryServer::new(QueryService { identity, node })
-        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+    let service = QueryService {
+        identity,
+        node,
+        questions,
+    };
+    NodeQueryServer::new(service).max_decoding_message_size(MESSAGE_BYTES_MAX)
 }
 
 struct QueryService {
     identity: Arc<Identity>,
     node: Arc<dyn Node>,
+    questions: Handle,
 }
 
 impl QueryService {
+    /// Where it delays nobody but those who ask.
+    async fn apart<T, F, A>(&self, ask: F) -> Result<T, Status>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<dyn Node>) -> A,
+        A: Future<Output = Result<T, NodeError>> + Send + 'static,
+    {
+        let answer = self.questions.spawn(ask(self.node.clone()));
+        match answer.await {
+            Ok(answer) => answer.map_err(status),
+            Err(_) => Err(Status::unavailable("this node stops")),
+        }
+    }
+
     fn admit(&self, origin: Option<QueryOrigin>) -> Result<(), Status> {
         let origin = origin.unwrap_or_default();
         let here = self.identity.cluster_id();
@@ -124,7 +145,9 @@ impl NodeQuery for QueryService {
             after: r.after,
             limit: r.limit,
         };
-        let page = self.node.clients(query).await.map_err(status)?;
+        let page = self
+            .apart(|node| async move { node.clients(query).await })
+            .await?;
         Ok(Response::new(Box::pin(stream::iter(parts(page).map(Ok)))))
     }
 
@@ -259,7 +282,9 @@ impl NodeQuery for QueryService {
 
     async fn inspect(&self, r: Request<QueryOrigin>) -> Result<Response<v1::InspectReply>, Status> {
         self.admit(Some(r.into_inner()))?;
-        self.node.inspect().await.map(Response::new).map_err(status)
+        self.apart(|node| async move { node.inspect().await })
+            .await
+            .map(Response::new)
     }
 
     async fn drain(&self, r: Request<QueryOrigin>) -> Result<Response<v1::DrainReply>, Status> {
@@ -299,7 +324,8 @@ impl NodeQuery for QueryService {
             ip_address,
             limit: r.limit.max(1),
         };
-        let answer = self.node.explain(question).await;
-        answer.map(Response::new).map_err(status)
+        self.apart(|node| async move { node.explain(question).await })
+            .await
+            .map(Response::new)
     }
 }

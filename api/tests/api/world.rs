@@ -637,7 +637,11 @@ pub async fn serve_as(identity: Arc<Identity>, node: Arc<TestNode>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    let server = tonic::transport::Server::builder().add_service(query_server(identity, node));
+    let server = tonic::transport::Server::builder().add_service(query_server(
+        identity,
+        node,
+        tokio::runtime::Handle::current(),
+    ));
     tokio::spawn(server.serve_with_incoming(incoming));
     address
 }

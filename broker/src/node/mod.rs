@@ -8,6 +8,7 @@ mod http;
 mod insight;
 mod listing;
 mod local;
+mod questions;
 mod replicated;
 mod retained;
 mod sampling;
@@ -33,6 +34,8 @@ pub struct Node {
     http: HttpFace,
     switches: Switches,
     servers: Vec<JoinHandle<()>>,
+    /// Those of the HTTP API, and of what other nodes ask for it.
+    questions: questions::QuestionThreads,
     stop_timeout: std::time::Duration,
 }
 

@@ -5,6 +5,7 @@ use super::{
     Addresses, Node, Switches, history,
     http::{self, Http},
     local::LocalNode,
+    questions::QuestionThreads,
     sampling::Sampler,
 };
 use crate::{
@@ -34,6 +35,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     sync::{Semaphore, watch},
     task::JoinHandle,
 };
@@ -157,7 +159,15 @@ impl Node {
             desk,
         };
         let http_face = http.face();
-        let servers = servers(config, &engine, http, ports.rpc, phase_seen)?;
+        let questions = QuestionThreads::start().map_err(StartError::Thread)?;
+        let servers = servers(
+            config,
+            &engine,
+            http,
+            ports.rpc,
+            phase_seen,
+            questions.handle(),
+        )?;
         switches.phase.send_replace(Phase::Serving);
         let stop_timeout = config.node.stop_timeout;
         Ok(Node {
@@ -167,6 +177,7 @@ impl Node {
             http: http_face,
             switches,
             servers,
+            questions,
             stop_timeout,
         })
     }
@@ -323,6 +334,7 @@ fn servers(
     http: Http,
     rpc: TcpListener,
     phase: watch::Receiver<Phase>,
+    questions: Handle,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let identity = Arc::new(Identity::new(config.node.id));
     let sampler = Arc::new(Sampler::new(engine.clone()));
@@ -344,7 +356,11 @@ fn servers(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .add_service(engine.store.service())
         .add_service(LinkService::new(engine.clone()).into_server())
-        .add_service(raftmq_api::query_server(identity.clone(), local.clone()));
+        .add_service(raftmq_api::query_server(
+            identity.clone(),
+            local.clone(),
+            questions.clone(),
+        ));
     let mut ended = engine.ended.clone();
     let mut servers = vec![tokio::spawn(async move {
         let serving = router.serve_with_incoming(TcpIncoming::from(rpc).with_nodelay(Some(true)));
@@ -372,7 +388,7 @@ fn servers(
         phase,
     )?;
     http.control.runs(api.clone());
-    servers.push(tokio::spawn(http::serve(api, http, engine.clone())));
+    servers.push(questions.spawn(http::serve(api, http, engine.clone())));
     engine.links.run(engine);
     servers.push(tokio::spawn(link::follow_members(engine.clone())));
     Ok(servers)

@@ -33,6 +33,7 @@ impl Node {
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = tokio::time::timeout(left.max(DRAIN_POLL), server).await;
         }
+        drop(self.questions);
         let shards = self.shards;
         let joined = tokio::task::spawn_blocking(move || shards.join());
         let left = deadline.saturating_duration_since(Instant::now());

@@ -3,15 +3,15 @@
 //!
 //! `cargo run --release -p raftmq-cluster-tests --bin large_answers [clients] [filters of each]`
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use raftmq_cluster_tests::{Cluster, Crowd, RawClient, SOON, packet};
+use raftmq_cluster_tests::{Cluster, Crowd, Http, Way, percentiles};
 use serde_json::{Value, json};
 
-/// Time between two messages whose way is timed.
-const MESSAGE_INTERVAL: Duration = Duration::from_millis(5);
 /// Messages that are timed without queries.
 const MESSAGES: usize = 4_000;
 /// How often each question is asked.
@@ -38,16 +38,16 @@ async fn main() {
     let ends = AtomicBool::new(false);
     let quiet = way.times(&ends, MESSAGES).await;
     let ends = Arc::new(ends);
-    let asking = tokio::spawn(ask(cluster.node(3).http().clone(), ends.clone()));
+    let asking = ask_elsewhere(cluster.node(3).http_address(), ends.clone());
     let busy = way.times(&ends, usize::MAX).await;
-    let questions = asking.await.expect("no panic");
+    let questions = asking.join().expect("no panic");
 
     let report = json!({
         "clients": crowd.clients,
         "subscriptions": u64::from(crowd.clients) * u64::from(crowd.filters),
         "gathering_s": gathered.as_secs(),
         "questions_ms": questions,
-        "publish_ms": {"without": percentiles(quiet), "with": percentiles(busy)},
+        "publish_ms": {"without": percentiles(&quiet), "with": percentiles(&busy)},
         "peak_mib": {"before": resting, "after": peaks(&cluster)},
     });
     println!("{report:#}");
@@ -59,51 +59,20 @@ fn peaks(cluster: &Cluster) -> Vec<u64> {
     nodes.map(|node| node.peak_resident_bytes() >> 20).collect()
 }
 
-/// A publisher on node 1 and a subscriber on node 2.
-struct Way {
-    publisher: RawClient,
-    subscriber: RawClient,
-}
-
-impl Way {
-    async fn open(cluster: &Cluster) -> Way {
-        let (subscriber, publisher) = (cluster.node(2).mqtt(), cluster.node(1).mqtt());
-        let (mut subscriber, _) = RawClient::connect(subscriber, 4, "timed-sub", true).await;
-        subscriber
-            .send(&packet::subscribe(4, 1, "timed/way", 0))
-            .await;
-        subscriber.next_frame(SOON).await.expect("SUBACK");
-        let (publisher, _) = RawClient::connect(publisher, 4, "timed-pub", true).await;
-        Way {
-            publisher,
-            subscriber,
-        }
-    }
-
-    /// Times of single messages from PUBLISH to PUBLISH, until `ends` or so many.
-    async fn times(&mut self, ends: &AtomicBool, count: usize) -> Vec<Duration> {
-        let message = packet::publish(4, "timed/way", 0, 0, &[b'x'; 64]);
-        let mut ticks = tokio::time::interval(MESSAGE_INTERVAL);
-        let mut times = Vec::new();
-        while times.len() < count && !ends.load(Ordering::Relaxed) {
-            ticks.tick().await;
-            let sent = Instant::now();
-            self.publisher.send(&message).await;
-            self.subscriber.next_frame(SOON).await.expect("PUBLISH");
-            times.push(sent.elapsed());
-            if times.len() % 1_000 == 0 {
-                self.publisher.send(&packet::PINGREQ).await;
-                self.publisher.next_frame(SOON).await.expect("PINGRESP");
-                self.subscriber.send(&packet::PINGREQ).await;
-                self.subscriber.next_frame(SOON).await.expect("PINGRESP");
-            }
-        }
-        times
-    }
+/// Who asks would be on another machine: here it gives way to those who are timed.
+fn ask_elsewhere(node: SocketAddr, ends: Arc<AtomicBool>) -> JoinHandle<Value> {
+    std::thread::spawn(move || {
+        let _ = rustix::process::setpriority_process(None, 10);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let asking = ask(Http::new(node), ends);
+        runtime.expect("a runtime").block_on(asking)
+    })
 }
 
 /// Asks every question some times; for each, how long an answer took and how large it was.
-async fn ask(http: raftmq_cluster_tests::Http, ends: Arc<AtomicBool>) -> Value {
+async fn ask(http: Http, ends: Arc<AtomicBool>) -> Value {
     let questions = [
         "/api/v1/clients?_limit=10000",
         "/api/v1/clients?clientid=crowd-000042",
@@ -145,13 +114,4 @@ impl Drop for Ends {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-fn percentiles(mut times: Vec<Duration>) -> Value {
-    times.sort();
-    let at = |share: f64| {
-        let index = ((times.len() as f64 * share) as usize).min(times.len() - 1);
-        (times[index].as_secs_f64() * 100_000.0).round() / 100.0
-    };
-    json!({"count": times.len(), "p50": at(0.5), "p99": at(0.99), "worst": at(1.0)})
 }
