@@ -6,10 +6,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
 use crate::wait::eventually;
 
@@ -41,6 +45,28 @@ impl HookServer {
     /// # Panics
     /// When the port cannot be had.
     pub async fn start(address: SocketAddr) -> Self {
+        Self::listen(address, None).await
+    }
+
+    /// As [`HookServer::start`], over TLS, with this certificate and its key, both in PEM.
+    ///
+    /// # Panics
+    /// When they cannot be used.
+    pub async fn start_encrypted(address: SocketAddr, certificate: &str, key: &str) -> Self {
+        let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+        let certificate = certificate.expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a key of the certificate");
+        Self::listen(address, Some(TlsAcceptor::from(Arc::new(config)))).await
+    }
+
+    async fn listen(address: SocketAddr, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind(address).await.expect("our own port");
         let shared = Arc::new(Shared {
             status: AtomicU16::new(200),
@@ -52,7 +78,13 @@ impl HookServer {
             // Connections end with the server.
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, serving.clone()));
+                let (serving, tls) = (serving.clone(), tls.clone());
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(stream, serving).await,
+                        Some(tls) => serve(tls.accept(stream).await.ok()?, serving).await,
+                    }
+                });
             }
         });
         Self {
@@ -112,7 +144,10 @@ impl HookServer {
     }
 }
 
-async fn serve(mut stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
+async fn serve<S>(mut stream: S, shared: Arc<Shared>) -> Option<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut received = Vec::new();
     loop {
         let body = loop {

@@ -33,18 +33,8 @@ impl Trust {
     pub(super) fn new(host: &str, authorities: Option<&Path>) -> Result<Self, String> {
         let server = ServerName::try_from(host.to_owned())
             .map_err(|_| format!("'{host}' is no name that a certificate can be for"))?;
-        let roots = match authorities {
-            Some(file) => only(certificates(file).map_err(|error| error.to_string())?)
-                .map_err(|why| format!("{}: {why}", file.display()))?,
-            None => of_this_machine()?,
-        };
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| error.to_string())?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
-            config: Arc::new(config),
+            config: Arc::new(tls_config(authorities)?),
             server,
         })
     }
@@ -54,6 +44,25 @@ impl Trust {
         let connecting = connector.connect(self.server.clone(), stream).await;
         connecting.map_err(|error| format!("the server cannot be trusted: {error}"))
     }
+}
+
+/// HTTP/1.1 over TLS 1.2 or 1.3, to servers whose certificates come from the authorities of a PEM file, or
+/// from those that this machine trusts.
+///
+/// # Errors
+/// The file cannot be read or has none; this machine trusts nobody.
+pub fn tls_config(authorities: Option<&Path>) -> Result<ClientConfig, String> {
+    let roots = match authorities {
+        Some(file) => only(certificates(file).map_err(|error| error.to_string())?)
+            .map_err(|why| format!("{}: {why}", file.display()))?,
+        None => of_this_machine()?,
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(|error| error.to_string())?;
+    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn only(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, String> {

@@ -32,6 +32,7 @@ mod granted_rules;
 mod hook_body;
 mod host;
 mod http_api;
+mod outgoing;
 mod placeholder;
 mod retainer;
 mod rewrite;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use raftmq_cluster_tests::{Client, Cluster, HookServer, SOON, START, Setup, eventually};
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -46,7 +47,11 @@ impl Hooked {
 
     fn write(&self, port: u16, file: &str) {
         let address = self.cluster.address().port(port);
-        let text = format!("urls = ['http://{address}/hook']\n{file}");
+        self.write_for(&format!("http://{address}/hook"), file);
+    }
+
+    fn write_for(&self, url: &str, file: &str) {
+        let text = format!("urls = ['{url}']\n{file}");
         let path = self.folder.path().join(format!("{PLUGIN}.toml"));
         std::fs::write(path, text).expect("a file");
     }
@@ -304,6 +309,73 @@ async fn a_server_that_fails_and_recovers_gets_everything_in_order() {
         assert_eq!(numbers(&events), (0..30).collect::<Vec<_>>());
         let row = hooked.row(1).await.expect("an answer");
         assert_eq!(row["attrs"]["urls"][0]["dropped"], 0, "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_tls_only_a_server_that_proves_who_it_is_is_told() {
+    let hooked = Hooked::build(1).run(PUBLISHED).await;
+    let address = hooked.cluster.address().port(OTHER_PORT);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec![address.ip().to_string()]).expect("an address");
+    let certificate = params.self_signed(&key).expect("a certificate").pem();
+    let server = HookServer::start_encrypted(address, &certificate, &key.serialize_pem()).await;
+    let client = hooked.cluster.connect(1, "c").open().await;
+    let url = format!("https://{address}/hook");
+    let stranger = CertificateParams::new(vec!["stranger".into()]).expect("a name");
+    let stranger = stranger.self_signed(&KeyPair::generate().expect("a key"));
+    let ca = hooked.folder.path().join("ca.pem");
+    std::fs::write(&ca, stranger.expect("a certificate").pem()).expect("a file");
+    let file = format!("tls_ca = '{}'\n{PUBLISHED}", ca.display());
+    hooked.write_for(&url, &file);
+    assert_eq!(hooked.command(1, "config/reload").await.0, 200);
+    publish_numbers(&client, 0..3).await;
+    eventually("it is not believed", SOON, async || {
+        let row = hooked.row(1).await?;
+        let urls = row["attrs"]["urls"].as_array().cloned().unwrap_or_default();
+        let refused = urls
+            .iter()
+            .any(|u| u["waiting"] == 3 && u["problem"].is_string());
+        refused.then_some(()).ok_or(row.to_string())
+    })
+    .await;
+    assert_eq!(server.requests(), 0, "it has not seen a word");
+    std::fs::write(&ca, &certificate).expect("a file");
+    assert_eq!(hooked.command(1, "config/reload").await.0, 200);
+    let all = |events: &[Value]| events.len() >= 3;
+    let events = server.taken_when("all events", START, all).await;
+    assert_eq!(numbers(&events), [0, 1, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_gets_each_event_as_a_line() {
+    let hooked = Hooked::build(3).run(PUBLISHED).await;
+    let log = hooked.folder.path().join("events.json");
+    hooked.write_for(&format!("file://{}", log.display()), PUBLISHED);
+    for of in hooked.cluster.ids() {
+        assert_eq!(hooked.command(of, "config/reload").await.0, 200);
+        let client = hooked.cluster.connect(of, &format!("c-{of}")).open().await;
+        let first = of as usize * 100;
+        publish_numbers(&client, first..first + 20).await;
+    }
+    let events = eventually("all lines", START, async || {
+        let text = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
+        let lines = text
+            .lines()
+            .map(serde_json::from_str)
+            .collect::<Result<Vec<Value>, _>>();
+        let lines = lines.map_err(|error| format!("{error}: {text}"))?;
+        (lines.len() >= 60).then_some(lines).ok_or(text)
+    })
+    .await;
+    for of in hooked.cluster.ids() {
+        let own = events
+            .iter()
+            .filter(|event| event["from_node"] == of)
+            .cloned();
+        let first = of as usize * 100;
+        let expected: Vec<_> = (first..first + 20).collect();
+        assert_eq!(numbers(&own.collect::<Vec<_>>()), expected);
     }
 }
 

@@ -8,7 +8,7 @@
 //! for each message: a server that is slow must not be able to stop the traffic of clients that are in.
 
 mod answer;
-pub(super) mod request;
+mod request;
 #[cfg(test)]
 mod tests;
 
@@ -16,14 +16,16 @@ use super::{
     AccessRules, Credentials, Decision, Denial, Extensions, Grant, Plugin, Prepared,
     authentication::{AUTHENTICATION_TIME_MAX, Authenticator},
     file,
+    outgoing::without_values,
 };
 use answer::{Allowed, Answer};
 use futures::future::BoxFuture;
-use request::{Asker, RequestSettings, without_values};
+use request::{Asker, RequestSettings};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,6 +49,7 @@ struct File {
     disconnect_if_pub_rejected: bool,
     disconnect_if_expiry: bool,
     deny_if_error: bool,
+    tls_ca: Option<PathBuf>,
     http_auth_req: Option<RequestSettings>,
     http_super_req: Option<toml::Value>,
     http_acl_req: Option<toml::Value>,
@@ -60,6 +63,7 @@ impl Default for File {
             disconnect_if_pub_rejected: true,
             disconnect_if_expiry: false,
             deny_if_error: true,
+            tls_ca: None,
             http_auth_req: None,
             http_super_req: None,
             http_acl_req: None,
@@ -102,6 +106,7 @@ impl File {
             "disconnect_if_pub_rejected": self.disconnect_if_pub_rejected,
             "disconnect_if_expiry": self.disconnect_if_expiry,
             "deny_if_error": self.deny_if_error,
+            "tls_ca": self.tls_ca,
             "http_auth_req": self.http_auth_req.as_ref().map(RequestSettings::shown),
         })
     }
@@ -128,7 +133,12 @@ impl Plugin for AuthHttp {
         let request = settings.http_auth_req.as_ref();
         let request = request.ok_or("http_auth_req.url is missing")?;
         let inquiry = Inquiry {
-            asker: Asker::new(request, &settings.http_headers, timeout)?,
+            asker: Asker::new(
+                request,
+                &settings.http_headers,
+                settings.tls_ca.as_deref(),
+                timeout,
+            )?,
             turns: Semaphore::new(REQUESTS_MAX),
             timeout,
             without_answer: if settings.deny_if_error {

@@ -1,13 +1,14 @@
 //! The request that asks about a client.
 
-use crate::plugin::{Credentials, placeholder};
-use reqwest::{
-    Client, RequestBuilder, Url,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+use crate::plugin::{
+    Credentials,
+    outgoing::{self, Connections, Trust, read_headers, shown_url, without_values},
+    placeholder,
 };
+use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 /// Connections that are kept open without a request.
 const IDLE_CONNECTIONS_MAX: usize = 16;
@@ -81,44 +82,16 @@ impl RequestSettings {
     }
 }
 
-/// Reads the URL of a server.
-///
-/// # Errors
-/// It is none, or of another kind.
-pub(in crate::plugin) fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{text:?}: {error}"))?;
-    match url.scheme() {
-        "http" => Ok(url),
-        "https" => Err(
-            "https is not offered; let a proxy on this machine do it, and give its http address"
-                .into(),
-        ),
-        other => Err(format!("{other:?} is not http")),
-    }
-}
-
-/// A URL without what may be a secret: only host and path. `None`: it is none.
-pub(in crate::plugin) fn shown_url(text: &str) -> Option<String> {
-    let mut url = Url::parse(text).ok()?;
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    Some(url.into())
-}
-
-/// Names of headers, in the place of their values that nobody is shown.
-pub(in crate::plugin) fn without_values(headers: &BTreeMap<String, String>) -> Value {
-    headers.keys().map(|name| (name, "hidden")).collect()
-}
-
 impl Asker {
-    /// By these settings, with more headers for every request, and a deadline.
+    /// By these settings, with more headers for every request, a file of those who prove an https server,
+    /// and a deadline.
     ///
     /// # Errors
     /// Which setting is wrong.
     pub fn new(
         settings: &RequestSettings,
         more: &BTreeMap<String, String>,
+        authorities: Option<&Path>,
         timeout: Duration,
     ) -> Result<Asker, String> {
         let mut headers = read_headers(more).map_err(|p| format!("http_headers.{p}"))?;
@@ -126,16 +99,15 @@ impl Asker {
         headers.extend(own.map_err(|p| format!("http_auth_req.headers.{p}"))?);
         // The body decides.
         headers.remove(CONTENT_TYPE);
-        let client = Client::builder()
-            .default_headers(headers)
-            .timeout(timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            // Credentials go to the server that the operator has named and to no other one.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| format!("no HTTP client: {error}"))?;
+        let url = outgoing::server_url(&settings.url);
+        let url = url.map_err(|p| format!("http_auth_req: url: {p}"))?;
+        let client = outgoing::client(&Connections {
+            headers,
+            timeout,
+            idle_max: IDLE_CONNECTIONS_MAX,
+            idle_time_max: IDLE_TIME_MAX,
+            trust: Trust::of([&url], authorities)?,
+        })?;
         let wrong = |problem| format!("http_auth_req: {problem}");
         Ok(Asker {
             client,
@@ -144,7 +116,7 @@ impl Asker {
                 Method::Post => reqwest::Method::POST,
                 Method::Put => reqwest::Method::PUT,
             },
-            url: http_url(&settings.url).map_err(|p| wrong(format!("url: {p}")))?,
+            url,
             parameters: settings.parameters().map_err(wrong)?,
             values: settings.params.clone(),
         })
@@ -180,24 +152,4 @@ impl Asker {
         let all = self.values.iter();
         all.map(|(name, text)| (&**name, fill(text))).collect()
     }
-}
-
-/// Reads headers; their values are hidden from logs.
-///
-/// # Errors
-/// Which one is wrong.
-pub(in crate::plugin) fn read_headers(
-    settings: &BTreeMap<String, String>,
-) -> Result<HeaderMap, String> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in settings {
-        let wrong = |what: &str| format!("{name}: {what}");
-        let header = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| wrong("this is no name of a header"))?;
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| wrong("its value cannot stand in a header"))?;
-        value.set_sensitive(true);
-        headers.insert(header, value);
-    }
-    Ok(headers)
 }

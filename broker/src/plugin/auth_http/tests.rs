@@ -227,7 +227,11 @@ async fn impossible_settings_are_refused() {
     let url = "http_auth_req.url = 'http://127.0.0.1/'";
     for (wrong, word) in [
         ("", "http_auth_req.url"),
-        ("http_auth_req.url = 'https://127.0.0.1/'", "https"),
+        ("http_auth_req.url = 'ftp://127.0.0.1/'", "https"),
+        (
+            "tls_ca = '/nowhere/ca.pem'\nhttp_auth_req.url = 'https://127.0.0.1/'",
+            "tls_ca",
+        ),
         ("http_auth_req.url = 'ftp://127.0.0.1/'", "ftp"),
         ("http_auth_req.url = 'nowhere'", "url"),
         (&format!("{url}\nhttp_timeout = '1h'"), "http_timeout"),

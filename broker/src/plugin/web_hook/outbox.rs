@@ -6,7 +6,7 @@
 //! the others.
 
 use super::rules::Target;
-use crate::{events::InboxLimits, plugin::auth_http::request};
+use crate::{events::InboxLimits, plugin::outgoing};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -199,7 +199,7 @@ impl Outbox {
     }
 
     fn shown_url(&self) -> String {
-        request::shown_url(&self.target.url).unwrap_or_default()
+        outgoing::shown_url(&self.target.url).unwrap_or_default()
     }
 
     /// For the plugin's attributes.

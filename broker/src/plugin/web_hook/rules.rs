@@ -3,7 +3,7 @@
 use super::settings::Method;
 use crate::{
     events::{Interest, Notice, NoticeKind},
-    plugin::auth_http::request,
+    plugin::outgoing,
 };
 use raftmq_mqtt::topic;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ impl RuleSet {
             let urls: Vec<_> = rule
                 .targets
                 .iter()
-                .map(|t| request::shown_url(&t.url))
+                .map(|t| outgoing::shown_url(&t.url))
                 .collect();
             json!({"action": rule.action, "topics": rule.topics, "urls": urls})
         };

@@ -6,10 +6,11 @@ use super::{
     service::Service,
     settings::{DeliverySettings, Method},
 };
+use crate::plugin::outgoing::{self, Connections};
 use bytes::Bytes;
-use reqwest::{Client, RequestBuilder, header::CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Url, header::CONTENT_TYPE};
 use serde_json::{Map, Value};
-use std::{sync::Arc, time::Duration};
+use std::{fs::OpenOptions, io::Write, sync::Arc, time::Duration};
 use tokio::{sync::Semaphore, time::Instant};
 
 /// The first pause before a request is repeated; later ones are `retry_multiplier` times the one before.
@@ -36,16 +37,13 @@ impl Sending {
     /// # Errors
     /// There is no HTTP client to be had.
     pub fn new(settings: Arc<DeliverySettings>) -> Result<Sending, String> {
-        let client = Client::builder()
-            .default_headers(settings.headers.clone())
-            .timeout(settings.timeout)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            // Messages go to the server that the operator has named and to no other one.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| format!("no HTTP client: {error}"))?;
+        let client = outgoing::client(&Connections {
+            headers: settings.headers.clone(),
+            timeout: settings.timeout,
+            idle_max: IDLE_CONNECTIONS_MAX,
+            idle_time_max: IDLE_TIME_MAX,
+            trust: settings.trust.clone(),
+        })?;
         Ok(Sending {
             turns: Semaphore::new(settings.requests_max),
             client,
@@ -57,6 +55,9 @@ impl Sending {
         let Ok(_turn) = self.turns.acquire().await else {
             return Err("the plugin is at its end".into());
         };
+        if target.method == Method::Append {
+            return append(&target.url, events).await;
+        }
         // The URL may have parts that are nobody's business.
         let told = |error: reqwest::Error| format!("{:?}", error.without_url());
         let request = self.request(target, events);
@@ -90,6 +91,20 @@ impl Sending {
     }
 }
 
+/// Appends the events to a file, each as a line. One call writes them, so those of other lanes stand before
+/// or behind them and not in between; and a file that was moved away is made anew.
+async fn append(url: &str, events: &[Bytes]) -> Result<(), String> {
+    let path = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+    let path = path.ok_or("this is no path of this machine")?;
+    let lines = [events.join(&b'\n'), b"\n".to_vec()].concat();
+    let written = tokio::task::spawn_blocking(move || {
+        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+        file.write_all(&lines)
+    });
+    let written = written.await.map_err(|error| error.to_string())?;
+    written.map_err(|error| error.to_string())
+}
+
 /// The fields of an event; what is no text stands in JSON.
 fn parameters(event: &[u8]) -> Vec<(String, String)> {
     let fields: Map<String, Value> = serde_json::from_slice(event).unwrap_or_default();
@@ -116,7 +131,7 @@ pub(super) async fn empty_lane(service: Arc<Service>, outbox: Arc<Outbox>, lane:
     loop {
         let events_max = match outbox.target.method {
             Method::Get => 1,
-            Method::Post => service.sending().settings.batch_max,
+            Method::Post | Method::Append => service.sending().settings.batch_max,
         };
         let events = outbox.front(lane, events_max);
         if events.is_empty() {
@@ -152,6 +167,20 @@ async fn deliver(service: &Service, outbox: &Outbox, events: &[Bytes]) -> Outcom
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_gets_a_line_for_each_event() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("hook log.json");
+        let url = Url::from_file_path(&path).expect("a path").to_string();
+        let events = ["{\"a\":1}".into(), "{}".into()];
+        append(&url, &events).await.expect("written");
+        append(&url, &events[1..]).await.expect("written");
+        let text = std::fs::read_to_string(&path).expect("a file");
+        assert_eq!(text, "{\"a\":1}\n{}\n{}\n");
+        let nowhere = append("file:///nowhere/at/all", &events).await;
+        assert!(nowhere.is_err(), "{nowhere:?}");
+    }
 
     #[test]
     fn several_events_are_one_array() {

@@ -3,15 +3,19 @@
 use super::rules::{Rule, RuleSet, Target};
 use crate::{
     events::{InboxLimits, NoticeKind},
-    plugin::{auth_http::request, file},
+    plugin::{
+        file,
+        outgoing::{self, Trust},
+    },
 };
 use raftmq_mqtt::topic;
+use reqwest::Url;
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 /// The file, as it is written.
 #[derive(Deserialize)]
@@ -26,6 +30,7 @@ pub(super) struct File {
     #[serde(alias = "http_urls")]
     urls: Vec<String>,
     http_timeout: String,
+    tls_ca: Option<PathBuf>,
     http_headers: BTreeMap<String, String>,
     retry_max_elapsed_time: String,
     retry_multiplier: f64,
@@ -43,6 +48,7 @@ impl Default for File {
             batch_max: 1,
             urls: Vec::new(),
             http_timeout: "8s".into(),
+            tls_ca: None,
             http_headers: BTreeMap::new(),
             retry_max_elapsed_time: "60s".into(),
             retry_multiplier: 2.5,
@@ -78,6 +84,9 @@ pub(super) enum Method {
     #[default]
     Post,
     Get,
+    /// Events go to a file, each as a line of JSON; the URL says it.
+    #[serde(skip)]
+    Append,
 }
 
 /// What the file says, found good.
@@ -103,6 +112,7 @@ pub(super) struct DeliverySettings {
     pub retry_time_max: Duration,
     /// How long what is queued is still sent when the plugin is unloaded.
     pub flush_timeout: Duration,
+    pub trust: Trust,
 }
 
 impl<'de> Deserialize<'de> for Written {
@@ -171,8 +181,9 @@ impl Settings {
     pub fn read(text: &str) -> Result<Settings, String> {
         let file: File = file::parse(text)?;
         file.check_ranges()?;
+        let mut places = Vec::new();
         for url in &file.urls {
-            request::http_url(url).map_err(|problem| format!("urls: {problem}"))?;
+            places.push(place(url)?);
         }
         let mut rules = RuleSet::default();
         for (name, written) in &file.rule {
@@ -182,14 +193,15 @@ impl Settings {
             for rule in &written.0 {
                 let line = file::line_of(text, rule.span().start);
                 let rule = rule.get_ref().read(kind, &file);
-                rules.add(
-                    kind,
-                    rule.map_err(|problem| format!("line {line}: {problem}"))?,
-                );
+                let rule = rule.map_err(|problem| format!("line {line}: {problem}"))?;
+                for target in &rule.targets {
+                    places.push(place(&target.url)?);
+                }
+                rules.add(kind, rule);
             }
         }
         Ok(Settings {
-            delivery: Arc::new(file.delivery()?),
+            delivery: Arc::new(file.delivery(&places)?),
             worker_threads: file.worker_threads,
             limits: InboxLimits {
                 entries_max: file.queue_capacity,
@@ -232,9 +244,12 @@ impl RuleSettings {
             return Err("it has no urls, and there are none for all rules".into());
         }
         let target = |url: &String| {
-            request::http_url(url).map_err(|problem| format!("urls: {problem}"))?;
+            let method = match place(url)?.scheme() {
+                "file" => Method::Append,
+                _ => self.method,
+            };
             Ok(Target {
-                method: self.method,
+                method,
                 url: url.as_str().into(),
             })
         };
@@ -270,10 +285,10 @@ impl File {
         bytes.map_err(|problem| format!("queue_max_bytes: {problem}"))
     }
 
-    fn delivery(&self) -> Result<DeliverySettings, String> {
+    fn delivery(&self, places: &[Url]) -> Result<DeliverySettings, String> {
         let timeout = duration("http_timeout", &self.http_timeout, Duration::from_millis(1))?;
         Ok(DeliverySettings {
-            headers: request::read_headers(&self.http_headers)
+            headers: outgoing::read_headers(&self.http_headers)
                 .map_err(|problem| format!("http_headers.{problem}"))?,
             timeout,
             requests_max: self.concurrency_limit,
@@ -285,6 +300,7 @@ impl File {
                 Duration::ZERO,
             )?,
             flush_timeout: duration("flush_timeout", &self.flush_timeout, Duration::ZERO)?,
+            trust: Trust::of(places, self.tls_ca.as_deref())?,
         })
     }
 
@@ -293,7 +309,7 @@ impl File {
         let urls: Vec<_> = self
             .urls
             .iter()
-            .map(|url| request::shown_url(url))
+            .map(|url| outgoing::shown_url(url))
             .collect();
         json!({
             "worker_threads": self.worker_threads,
@@ -303,12 +319,24 @@ impl File {
             "batch_max": self.batch_max,
             "urls": urls,
             "http_timeout": self.http_timeout,
-            "http_headers": request::without_values(&self.http_headers),
+            "tls_ca": self.tls_ca,
+            "http_headers": outgoing::without_values(&self.http_headers),
             "retry_max_elapsed_time": self.retry_max_elapsed_time,
             "retry_multiplier": self.retry_multiplier,
             "flush_timeout": self.flush_timeout,
             "rule": rules.shown(),
         })
+    }
+}
+
+/// Where events may go: a server, or a file of this machine.
+fn place(text: &str) -> Result<Url, String> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "file" => match url.to_file_path() {
+            Ok(_) => Ok(url),
+            Err(()) => Err(format!("urls: {text:?} is no path of this machine")),
+        },
+        _ => outgoing::server_url(text).map_err(|problem| format!("urls: {problem}")),
     }
 }
 
@@ -368,6 +396,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_takes_events_whatever_the_method() {
+        let text =
+            "urls = ['file:///var/log/hook.log']\nrule.client_connect = [{ method = 'get' }]";
+        let settings = Settings::read(text).expect("good settings");
+        let methods = settings.rules.targets().map(|target| target.method);
+        assert_eq!(methods.collect::<Vec<_>>(), [Method::Append]);
+    }
+
+    #[test]
     fn a_mistake_is_told_with_its_line() {
         for (rules, line, word) in [
             ("rule.client_connect = [\n{},\n{ urls = ['x'] }]", 4, "urls"),
@@ -409,7 +446,11 @@ mod tests {
             ("retry_multiplier = 0.5", "retry_multiplier"),
             ("retry_max_elapsed_time = '2h'", "retry_max_elapsed_time"),
             ("http_headers.'a b' = 'x'", "a b"),
-            ("urls = ['file:///var/log/hook.log']", "file"),
+            ("urls = ['file://elsewhere/hook.log']", "elsewhere"),
+            (
+                "tls_ca = '/nowhere/ca.pem'\nurls = ['https://127.0.0.1/']",
+                "tls_ca",
+            ),
             ("rule.client_connect = [{}]", "no urls"),
         ] {
             let problem = Settings::read(wrong).err().expect(wrong);
