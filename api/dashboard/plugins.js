@@ -54,8 +54,13 @@ function actions(node, plugin, changed) {
   return [
     button("config", "Config", () => config(path, plugin.name, node)),
     plugin.immutable || !plugin.active ? null : button("reload", "Reload…", reload),
-    plugin.immutable ? h("span", { class: "muted" }, "built in") : button(verb, `${title}…`, run),
+    plugin.immutable || serves(plugin) ? h("span", { class: "muted" }, "built in") : button(verb, `${title}…`, run),
   ];
+}
+
+/** Without it there would be no page, and nobody to load it again. */
+function serves(plugin) {
+  return plugin.name === "rmqtt-http-api" && plugin.active;
 }
 
 async function config(path, name, node) {

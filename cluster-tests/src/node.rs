@@ -111,6 +111,11 @@ impl Node {
         self.peers = peers.into();
     }
 
+    /// Gives the next start another address for the other nodes.
+    pub fn set_rpc(&mut self, address: SocketAddr) {
+        self.rpc = address;
+    }
+
     /// Gives the next start another data directory.
     pub fn set_data_dir(&mut self, folder: &Path) {
         self.data_dir = folder.into();

@@ -63,6 +63,9 @@ pub struct Timing {
     pub apply_lag: Duration,
     /// How long a proposal may take before it is answered with an error. Default 10 s.
     pub propose: Duration,
+    /// A node that was asked to leave and is still a member after this serves again: whoever wanted to
+    /// remove it did not come to an end. Longer than a removal takes. Default 40 s.
+    pub recall: Duration,
 }
 
 impl Default for Timing {
@@ -76,6 +79,7 @@ impl Default for Timing {
             lease_margin: Duration::from_millis(100),
             apply_lag: Duration::from_secs(1),
             propose: Duration::from_secs(10),
+            recall: Duration::from_secs(40),
         }
     }
 }

@@ -13,9 +13,10 @@ const GIB: f64 = (1_u64 << 30) as f64;
 
 pub async fn nodes(server: &Server) -> Result<(), Failure> {
     let rows = array(server.get("/nodes").await?)?;
-    server.show_rows(rows, node_table)
+    server.show_rows_with_gaps(rows, node_table)
 }
 
+/// A node that does not answer has a row, too: in the middle of an outage it is the one that is looked for.
 fn node_table(rows: &[Value]) -> String {
     let mut table = Table::new([
         "node",
@@ -29,15 +30,23 @@ fn node_table(rows: &[Value]) -> String {
         "uptime",
     ]);
     for row in rows {
-        let memory = format!(
-            "{} of {}",
-            gib(&row["memory_used"]),
-            gib(&row["memory_total"])
-        );
+        let answers = row["error"].is_null();
+        let memory = match answers {
+            true => format!(
+                "{} of {}",
+                gib(&row["memory_used"]),
+                gib(&row["memory_total"])
+            ),
+            false => String::new(),
+        };
+        let state = match answers {
+            true => cell(&row["node_status"]),
+            false => "No answer".to_owned(),
+        };
         table.row(vec![
             cell(&row["node_id"]),
             cell(&row["node_name"]),
-            cell(&row["node_status"]),
+            state,
             cell(&row["connections"]),
             cell(&row["load1"]),
             memory,
@@ -94,6 +103,21 @@ fn plugins_of(node: &Value) -> Vec<Value> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_node_that_does_not_answer_has_its_row() {
+        let rows = [
+            json!({"node_id": 1, "node_status": "Running", "memory_used": 0, "memory_total": 1}),
+            json!({"node_id": 2, "error": "gone"}),
+        ];
+        let text = node_table(&rows);
+        let second = text.lines().nth(2).expect("a second row");
+        assert!(
+            second.starts_with("2 ") && second.contains("No answer"),
+            "{text}"
+        );
+        assert!(!second.contains(" of "), "{text}");
+    }
 
     #[test]
     fn each_plugin_of_each_node_is_a_row() {

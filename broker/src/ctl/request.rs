@@ -150,6 +150,17 @@ impl Server {
         }
     }
 
+    /// As [`Server::show_rows`], with those of missing nodes in the table.
+    pub fn show_rows_with_gaps(
+        &self,
+        rows: Vec<Value>,
+        text: impl FnOnce(&[Value]) -> String,
+    ) -> Result<(), Failure> {
+        let (_, warnings) = answer::split_missing(rows.clone());
+        warnings.iter().for_each(|warning| warn(warning));
+        self.show(&Value::Array(rows.clone()), |_| text(&rows))
+    }
+
     /// Prints an answer of any shape.
     pub fn show_any(&self, value: Value) -> Result<(), Failure> {
         match value {

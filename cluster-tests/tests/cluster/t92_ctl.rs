@@ -220,9 +220,10 @@ async fn a_node_that_is_missing_in_an_answer_is_a_warning() {
     let nodes = ctl(&cluster, 1, &["nodes"]).await;
     assert_eq!(
         (nodes.code, rows(&nodes.stdout).len()),
-        (Some(0), 2),
+        (Some(0), 3),
         "{nodes:?}"
     );
+    assert!(nodes.stdout.contains("No answer"), "{nodes:?}");
     assert!(
         nodes.stderr.contains("warning: node 3 is missing"),
         "{nodes:?}"
@@ -297,4 +298,65 @@ async fn tail_writes_a_line_for_each_event_until_the_node_stops() {
         .expect("no panic")
         .expect("a child to wait for");
     assert_eq!(status.code(), Some(1), "a stream that ends is no success");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_drained_and_takes_clients_again() {
+    let (cluster, mut client) = with_subscriber().await;
+    let forecast = shown(&cluster, 1, &["drain", "2", "--dry-run"]).await;
+    assert!(forecast.contains("possible"), "{forecast}");
+    assert_eq!(client.closed(), None, "a forecast does nothing");
+    let ordered = shown(&cluster, 3, &["drain", "2"]).await;
+    assert!(ordered.contains("draining"), "{ordered}");
+    client.wait_closed(SOON).await;
+    eventually("node 2 is drained", START, async || {
+        let progress = json(&cluster, 1, &["drain", "2", "--status"]).await;
+        (progress["step"] == "drained")
+            .then_some(())
+            .ok_or(progress.to_string())
+    })
+    .await;
+    let refused = cluster.connect(2, "late").try_open().await;
+    assert!(refused.is_err(), "it takes nobody");
+    let ended = json(&cluster, 1, &["undrain", "2"]).await;
+    assert_eq!(ended["draining"], false, "{ended}");
+    cluster.ready(&[2]).await;
+    let back = cluster.connect(2, "late").open().await;
+    back.subscribed("late", 1).await;
+    let wrong = ctl(&cluster, 1, &["drain", "9"]).await;
+    assert_eq!((wrong.code, &*wrong.stdout), (Some(1), ""), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_removed_and_another_one_joins_in_its_place() {
+    let mut cluster = Cluster::start(3).await;
+    let address = cluster.node(3).rpc().to_string();
+    let forecast = shown(&cluster, 1, &["remove", "3", "--dry-run"]).await;
+    assert!(forecast.contains("leaves"), "{forecast}");
+    assert_eq!(rows(&shown(&cluster, 1, &["nodes"]).await).len(), 3);
+    let removed = shown(&cluster, 2, &["remove", "3"]).await;
+    assert!(removed.contains("leaves"), "{removed}");
+    eventually("two nodes are left", START, async || {
+        let nodes = ctl(&cluster, 1, &["nodes"]).await;
+        (rows(&nodes.stdout).len() == 2)
+            .then_some(())
+            .ok_or(nodes.stdout)
+    })
+    .await;
+    cluster.node_mut(3).kill9();
+    cluster.node_mut(3).wipe();
+    cluster.node_mut(3).set("RAFTMQ_CLUSTER_JOIN", "true");
+    cluster.node_mut(3).start();
+    eventually("it is let in", START, async || {
+        let joined = ctl(&cluster, 1, &["join", "3", &address]).await;
+        (joined.code == Some(0))
+            .then_some(())
+            .ok_or(format!("{joined:?}"))
+    })
+    .await;
+    cluster.ready(&[3]).await;
+    assert_eq!(rows(&shown(&cluster, 3, &["nodes"]).await).len(), 3);
+    let unknown = ctl(&cluster, 1, &["remove", "9"]).await;
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.stderr.contains("not a member"), "{unknown:?}");
 }

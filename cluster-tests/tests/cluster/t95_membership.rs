@@ -8,6 +8,9 @@ use raftmq_cluster_tests::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+/// Beside those of the nodes, below the ephemeral ports.
+const OTHER_RPC_PORT: u16 = 25_363;
+
 fn path(node: u64) -> String {
     format!("/api/v1/cluster/nodes/{node}")
 }
@@ -323,6 +326,39 @@ async fn a_node_that_serves_is_removed_and_its_clients_go_elsewhere() {
         let late = cluster.connect(gone, "late").try_open().await;
         assert!(late.is_err(), "it takes nobody");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_moves_to_another_address_and_keeps_what_it_has() {
+    let mut cluster = Cluster::start(3).await;
+    let kept = cluster.connect(3, "kept").persistent().open().await;
+    kept.subscribed("kept", 1).await;
+    cluster.node_mut(3).sigterm_and_wait(START).await;
+    let address = cluster.address().port(OTHER_RPC_PORT);
+    cluster.node_mut(3).set_rpc(address);
+    cluster.node_mut(3).start();
+    let told = join(&cluster, 1, 3).await;
+    assert_eq!(told["change"], "moves", "{told}");
+    assert_eq!(told["voters_after"], json!([1, 2, 3]));
+    members_become(&cluster, &[1, 2, 3], &[1, 2, 3]).await;
+    for id in cluster.ids() {
+        let overview = cluster.node(id).http().json("/api/v1/cluster").await;
+        assert_eq!(
+            overview["nodes"][2]["address"],
+            address.to_string(),
+            "{overview}"
+        );
+    }
+    served_between(&cluster, &[1, 2, 3], "moved").await;
+    // The lists of peers still name the old address: what the log says counts, after a restart, too.
+    for id in cluster.ids() {
+        cluster.node_mut(id).kill9();
+    }
+    cluster.start_all();
+    cluster.all_ready().await;
+    served_between(&cluster, &[1, 2, 3], "again").await;
+    let kept = cluster.connect(1, "kept").persistent().open().await;
+    assert!(kept.session_present());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,8 +32,6 @@ use crate::wire::{Incomplete, ToRaft, ToWire};
 const BEGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the farewell of a node that is removed.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(4);
-/// A node that was asked to leave and is still a member after this goes on serving.
-const RECALL: Duration = Duration::from_secs(40);
 
 /// The gRPC service of a store, to be added to the server at the node's RPC address.
 #[derive(Clone)]
@@ -55,6 +53,8 @@ pub(crate) struct ServiceParts {
     pub(crate) failure: Failure,
     pub(crate) lease: Lease,
     pub(crate) members: Arc<Members>,
+    /// [`Timing::recall`](crate::Timing::recall).
+    pub(crate) recall: Duration,
 }
 
 impl ServiceParts {
@@ -248,6 +248,7 @@ impl ServiceParts {
         };
         let said = self.leases.queue.propose(farewell, incarnation);
         tokio::spawn(recall_later(
+            self.recall,
             Arc::clone(&self.local),
             self.raft.clone(),
             self.lease.clone(),
@@ -260,8 +261,8 @@ impl ServiceParts {
     }
 }
 
-async fn recall_later(local: Arc<LocalNode>, raft: Raft, lease: Lease) {
-    tokio::time::sleep(RECALL).await;
+async fn recall_later(after: Duration, local: Arc<LocalNode>, raft: Raft, lease: Lease) {
+    tokio::time::sleep(after).await;
     let is_member = {
         let metrics = raft.server_metrics();
         let metrics = metrics.borrow();

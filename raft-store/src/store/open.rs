@@ -298,6 +298,7 @@ impl Parts {
             failure: self.failure.clone(),
             lease: self.followers.lease.clone(),
             members: Arc::clone(members),
+            recall: self.config.timing.recall,
         })
     }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use raftmq_proto::v1::{Message, Op, SetRetained, op::Kind};
+use raftmq_proto::v1::{
+    LeaveRequest, Message, Op, RaftHeader, SetRetained, op::Kind, raft_client::RaftClient,
+};
 use raftmq_store::table::{Outcome, TableEvent};
 use raftmq_store::{
     Limits, Observer, OpenError, Peer, Phase, ProposeError, Readiness, Role, Store, StoreConfig,
@@ -28,6 +30,9 @@ pub type TestResult = Result<(), Box<dyn Error>>;
 
 /// Everything that has to happen, happens within this time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Of the nodes' talk.
+const PROTOCOL_VERSION: u32 = 1;
 
 /// What a link does with bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +177,7 @@ pub struct Cluster {
     links: BTreeMap<(u64, u64), Link>,
     nodes: BTreeMap<u64, Running>,
     limits: Limits,
+    pub timing: Timing,
     /// Nodes up to this one form the cluster; later ones join it.
     founders: u64,
 }
@@ -205,6 +211,7 @@ impl Cluster {
             links,
             nodes: BTreeMap::new(),
             limits,
+            timing: Timing::default(),
             founders: size,
         })
     }
@@ -268,7 +275,7 @@ impl Cluster {
                 })
                 .collect(),
             joins: id > self.founders,
-            timing: Timing::default(),
+            timing: self.timing.clone(),
             limits: self.limits.clone(),
         }
     }
@@ -373,6 +380,34 @@ impl Cluster {
                 .then_some(first)
         })
         .await
+    }
+
+    /// Asks node `of` to leave, as the leader does before it removes it.
+    pub async fn ask_to_leave(&self, of: u64) -> TestResult {
+        let header = {
+            let table = self.store(of).table().read();
+            let raft_id = |wanted: u64| {
+                let mut nodes = table.nodes();
+                nodes.find_map(|(id, node)| (u64::from(id) == wanted).then_some(node.raft_id))
+            };
+            let other = self.nodes.keys().copied().find(|id| *id != of);
+            let identity = self.store(of).identity();
+            RaftHeader {
+                protocol_version: PROTOCOL_VERSION,
+                cluster_id: identity.cluster_id.clone().unwrap_or_default(),
+                from: other.and_then(raft_id).ok_or("no other node")?,
+                to: raft_id(of).ok_or("an unknown node")?,
+                to_disk_id: identity.disk_id.clone(),
+                ..RaftHeader::default()
+            }
+        };
+        let mut client = RaftClient::connect(format!("http://{}", self.ports[&of])).await?;
+        client
+            .leave(LeaveRequest {
+                header: Some(header),
+            })
+            .await?;
+        Ok(())
     }
 
     pub async fn all_serve(&self) -> TestResult {

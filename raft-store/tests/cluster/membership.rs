@@ -254,3 +254,30 @@ async fn nobody_is_removed_when_the_rest_has_no_majority() -> TestResult {
     tokio::time::timeout(Duration::from_secs(30), cluster.store(2).read_barrier()).await??;
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_asked_to_leave_and_is_not_removed_serves_again() -> TestResult {
+    let mut cluster = Cluster::new(3).await?;
+    cluster.timing.recall = Duration::from_millis(1_500);
+    for id in 1..=3 {
+        cluster.start(id).await?;
+    }
+    cluster.all_serve().await?;
+    let gone = cluster.leader().await? % 3 + 1;
+    let first_life = cluster.store(gone).identity().incarnation;
+    cluster.ask_to_leave(gone).await?;
+    let readiness = cluster.store(gone).readiness();
+    assert!(matches!(readiness, Readiness::NotReady(_)), "{readiness:?}");
+    let others = cluster.running().into_iter().find(|id| *id != gone);
+    let other = others.ok_or("no other node")?;
+    propose_until_done(cluster.store(other), &note("meanwhile", "x")).await?;
+    cluster.all_serve().await?;
+    assert_eq!(
+        noted(cluster.store(gone), "meanwhile").as_deref(),
+        Some("x")
+    );
+    assert!(cluster.store(gone).identity().incarnation > first_life);
+    voters_become(&cluster, &[1, 2, 3], &[1, 2, 3]).await?;
+    propose_until_done(cluster.store(gone), &note("again", "y")).await?;
+    cluster.tables_agree().await
+}
