@@ -341,14 +341,6 @@ async fn a_member_moves_to_another_address_and_keeps_what_it_has() {
     assert_eq!(told["change"], "moves", "{told}");
     assert_eq!(told["voters_after"], json!([1, 2, 3]));
     members_become(&cluster, &[1, 2, 3], &[1, 2, 3]).await;
-    for id in cluster.ids() {
-        let overview = cluster.node(id).http().json("/api/v1/cluster").await;
-        assert_eq!(
-            overview["nodes"][2]["address"],
-            address.to_string(),
-            "{overview}"
-        );
-    }
     served_between(&cluster, &[1, 2, 3], "moved").await;
     // The lists of peers still name the old address: what the log says counts, after a restart, too.
     for id in cluster.ids() {
