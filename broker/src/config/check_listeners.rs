@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::load::Layers;
 use super::listener::{GROUP, ListenerConfig};
+use super::load::Layers;
 use super::types::{
     CertificateName, ClientCertificates, MQTT_LISTENER, ProxyProtocol, TransportKind,
 };
@@ -21,7 +21,9 @@ pub(super) fn contradictions(layers: &mut Layers) {
         found.extend(certificates(listener));
         found.extend(limits(listener, layers));
         if listener.transport == TransportKind::Quic
-            && listener.proxy_protocol.is_some_and(|p| p != ProxyProtocol::Off)
+            && listener
+                .proxy_protocol
+                .is_some_and(|p| p != ProxyProtocol::Off)
         {
             let why = "there is no PROXY protocol for QUIC";
             found.push(("proxy_protocol", why.to_owned()));
@@ -121,9 +123,10 @@ fn ports(layers: &mut Layers) {
     });
     let fixed = fixed.into_iter().map(|(key, addr)| (key, addr, false));
     let places: Vec<(String, SocketAddr, bool)> = fixed.chain(own).collect();
-    let sockets = config.listeners.iter().filter_map(|(name, listener)| {
-        Some((key(name, "socket"), listener.socket.clone()?))
-    });
+    let sockets = config
+        .listeners
+        .iter()
+        .filter_map(|(name, listener)| Some((key(name, "socket"), listener.socket.clone()?)));
     let sockets: Vec<_> = sockets.collect();
     let mut taken = Vec::new();
     for (index, (key, addr, is_udp)) in places.iter().enumerate() {

@@ -2,11 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::{SETTINGS, listener};
 use super::load::{FILE_VARIABLE, Layers};
 use super::origin::{Origin, Problem};
 use super::suggest::hint;
 use super::value::{Input, Raw};
+use super::{SETTINGS, listener};
 
 const PREFIX: &str = "RAFTMQ_";
 /// What the variables of listeners begin with; the listener's name and `_` follow.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{SETTINGS, listener};
 use super::load::{FILE_VARIABLE, Layers, Sources};
 use super::origin::{Origin, Problem};
 use super::settings::{GROUPS, Setting};
 use super::suggest::{closest, hint};
 use super::value::{Input, Raw};
+use super::{SETTINGS, listener};
 
 /// A file beyond this is not a configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -128,7 +128,9 @@ pub fn markdown() -> String {
 
 fn listener_row(setting: &ListenerSetting, listener: &mut ListenerConfig) -> String {
     let value = (setting.slot)(listener);
-    let default = value.show().map_or(String::new(), |value| format!("`{value}`"));
+    let default = value
+        .show()
+        .map_or(String::new(), |value| format!("`{value}`"));
     let unit = value.range_unit();
     let range = setting.range.map_or(String::new(), |(low, high)| {
         format!("{} to {}{unit}", value.bound(low), value.bound(high))

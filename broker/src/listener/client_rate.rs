@@ -41,7 +41,9 @@ impl ClientRate {
 
     /// Whether a message may be taken now.
     pub fn has_message(&mut self, now: Instant) -> bool {
-        self.messages.as_mut().is_none_or(|bucket| bucket.at(now) >= 1.0)
+        self.messages
+            .as_mut()
+            .is_none_or(|bucket| bucket.at(now) >= 1.0)
     }
 
     /// A message was taken.
@@ -60,7 +62,10 @@ impl ClientRate {
 
     /// Whether anything may be read now.
     pub fn may_read(&mut self, now: Instant) -> bool {
-        let has_bytes = self.bytes.as_mut().is_none_or(|bucket| bucket.at(now) > 0.0);
+        let has_bytes = self
+            .bytes
+            .as_mut()
+            .is_none_or(|bucket| bucket.at(now) > 0.0);
         has_bytes && self.has_message(now)
     }
 }

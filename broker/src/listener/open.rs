@@ -100,7 +100,10 @@ pub enum Opened {
 /// As [`tcp`] and [`unix`].
 pub fn any(listener: &ListenerConfig, shards: usize) -> io::Result<Opened> {
     let addr = listener.addr.ok_or(ErrorKind::AddrNotAvailable);
-    let path = listener.socket.as_deref().ok_or(ErrorKind::AddrNotAvailable);
+    let path = listener
+        .socket
+        .as_deref()
+        .ok_or(ErrorKind::AddrNotAvailable);
     Ok(match listener.transport {
         TransportKind::Unix => Opened::Doors(unix(path?, shards)?),
         TransportKind::Quic => Opened::Quic(std::net::UdpSocket::bind(addr?)?),
@@ -117,7 +120,8 @@ pub fn address_of(doors: &[Door]) -> Option<SocketAddr> {
 }
 
 fn remove_leftover(path: &Path) -> io::Result<()> {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if !is_socket {
         return Ok(());
     }
@@ -139,7 +143,10 @@ mod tests {
         let doors = unix(&path, 3).expect("opened");
         assert_eq!(doors.len(), 3);
         let again = unix(&path, 1).map(|doors| doors.len());
-        assert_eq!(again.map_err(|error| error.kind()), Err(ErrorKind::AddrInUse));
+        assert_eq!(
+            again.map_err(|error| error.kind()),
+            Err(ErrorKind::AddrInUse)
+        );
         drop(doors);
         assert_eq!(unix(&path, 1).expect("replaced").len(), 1);
     }

@@ -14,11 +14,11 @@ use crate::{
     drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
-    listener::{self, open, open::Opened},
     link::{
         self, CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkService, Links,
         STREAM_WINDOW,
     },
+    listener::{self, open, open::Opened},
     observer::TableObserver,
     plugin::{self, Deployment, EngineDesk, ExtensionsCell, HttpControl, PluginHost},
     settings::Settings,
@@ -175,6 +175,14 @@ impl Node {
             extensions,
             plugins,
         });
+        for listener in &engine.listeners[1..] {
+            tracing::info!(
+                listener = &*listener.name,
+                transport = listener.transport.word(),
+                address = listener.address,
+                "MQTT: one more listener"
+            );
+        }
         let shards = shard::start(&engine, ports.doors).map_err(StartError::Thread)?;
         let http = Http {
             listener: ports.http,
@@ -400,7 +408,9 @@ fn servers(
         }
     })];
     let (listeners, ended) = (engine.listeners.clone(), engine.ended.clone());
-    servers.push(tokio::spawn(listener::follow_certificates(listeners, ended)));
+    servers.push(tokio::spawn(listener::follow_certificates(
+        listeners, ended,
+    )));
     servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(drain::run(engine.clone())));
     servers.push(tokio::spawn(tell_leader(engine.clone())));

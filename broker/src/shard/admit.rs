@@ -103,10 +103,14 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
         }
     };
     let stream = Rc::new(stream);
-    let established =
-        shard
-            .borrow_mut()
-            .establish(key, &request, &won, (stream.clone(), listener), rest, identity);
+    let established = shard.borrow_mut().establish(
+        key,
+        &request,
+        &won,
+        (stream.clone(), listener),
+        rest,
+        identity,
+    );
     drop(handshaking);
     match established {
         Some(id) => {

@@ -5,7 +5,11 @@
 //! Control mail (connections, table events, questions) is not bounded here: each kind is bounded
 //! where it comes from (accepted sockets, proposals under way, API requests).
 
-use super::{Shard, ShardRef, events::SessionEvent, handshake::{self, Adopted, Arrival}};
+use super::{
+    Shard, ShardRef,
+    events::SessionEvent,
+    handshake::{self, Adopted, Arrival},
+};
 use crate::link::BatchGate;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;

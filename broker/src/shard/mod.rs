@@ -70,9 +70,9 @@ use std::{
 };
 
 pub use away::DrainLoad;
-pub(crate) use handshake::Arrival;
 pub use deferred::PublishOutcome;
 pub use explain::Reception;
+pub(crate) use handshake::Arrival;
 pub use inspect::{LiveSession, Load, SubscribeRefusal};
 pub(crate) use inspect::{
     subscribe as subscribe_in_session, unsubscribe as unsubscribe_in_session,

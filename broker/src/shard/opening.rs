@@ -55,16 +55,16 @@ pub(super) async fn open(
     if matches!(kind, TransportKind::Tls | TransportKind::SecureWebSocket) {
         opened = Box::pin(over_tls(opened, listener)).await?;
     }
-    if matches!(kind, TransportKind::WebSocket | TransportKind::SecureWebSocket) {
+    if matches!(
+        kind,
+        TransportKind::WebSocket | TransportKind::SecureWebSocket
+    ) {
         opened = Box::pin(over_websocket(opened, listener)).await?;
     }
     Ok(opened)
 }
 
-async fn receive_proxy_header(
-    opened: &mut Opened,
-    versions: ProxyProtocol,
-) -> Result<(), Closed> {
+async fn receive_proxy_header(opened: &mut Opened, versions: ProxyProtocol) -> Result<(), Closed> {
     let Opened {
         transport, bytes, ..
     } = opened;

@@ -28,10 +28,7 @@ pub type Doors = Vec<(usize, Door)>;
 ///
 /// # Errors
 /// The operating system gives no thread.
-pub fn start(
-    engine: &Arc<Engine>,
-    doors: Vec<Doors>,
-) -> std::io::Result<ShardThreads> {
+pub fn start(engine: &Arc<Engine>, doors: Vec<Doors>) -> std::io::Result<ShardThreads> {
     let mut threads = Vec::with_capacity(doors.len());
     for (index, doors) in doors.into_iter().enumerate() {
         let id = ShardId(index as u16);

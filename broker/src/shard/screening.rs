@@ -58,11 +58,7 @@ pub(super) async fn screen(
     Ok(identity)
 }
 
-fn check(
-    shard: &ShardRef,
-    request: &ConnectRequest,
-    settings: &Settings,
-) -> Result<(), Refusal> {
+fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Result<(), Refusal> {
     let shard = shard.borrow();
     if shard.stopping {
         return Err(Refusal::new(

@@ -137,7 +137,8 @@ impl Layers {
                 drop(tls.writer().write_vectored(&parts));
             }
             None => {
-                self.out.reserve_exact(header.as_slice().len() + bytes.len());
+                self.out
+                    .reserve_exact(header.as_slice().len() + bytes.len());
                 self.out.extend_from_slice(header.as_slice());
                 self.out.extend_from_slice(bytes);
             }

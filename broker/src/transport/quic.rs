@@ -142,7 +142,12 @@ async fn accept(engine: Arc<Engine>, endpoint: Endpoint, listener: Arc<Listener>
             incoming.refuse();
             continue;
         };
-        tokio::spawn(converse(engine.clone(), listener.clone(), incoming, tickets));
+        tokio::spawn(converse(
+            engine.clone(),
+            listener.clone(),
+            incoming,
+            tickets,
+        ));
     }
 }
 
@@ -163,13 +168,26 @@ async fn converse(
     let (connection, (sending, receiving)) = match tokio::time::timeout(deadline, opening).await {
         Ok(Ok(opened)) => opened,
         other => {
-            engine.counters.quic().add(Metric::ListenerHandshakeError, 1);
+            engine
+                .counters
+                .quic()
+                .add(Metric::ListenerHandshakeError, 1);
             let why = other.map(|failed| failed.err().map(|error| error.to_string()));
             tracing::debug!(%peer, listener = &*listener.name, ?why, "no MQTT over QUIC");
             return;
         }
     };
-    if let Err(error) = carry(&engine, listener, &connection, peer, tickets, sending, receiving).await {
+    if let Err(error) = carry(
+        &engine,
+        listener,
+        &connection,
+        peer,
+        tickets,
+        sending,
+        receiving,
+    )
+    .await
+    {
         tracing::debug!(%peer, %error, "a stream of QUIC ended");
     }
     connection.close(VarInt::from_u32(0), b"");
@@ -186,7 +204,10 @@ async fn carry(
 ) -> io::Result<()> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?;
-    let named = tls::named(certificates(connection).as_deref(), listener.certificate_name);
+    let named = tls::named(
+        certificates(connection).as_deref(),
+        listener.certificate_name,
+    );
     let arrive = move || {
         Ok(Arrival {
             transport: Transport::Unix(UnixStream::from_std(theirs)?),

@@ -46,9 +46,7 @@ impl TlsFiles {
     ///
     /// # Errors
     /// A file cannot be read, or is not what it should be.
-    pub fn read(
-        &self,
-    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    pub fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let chain = certificates(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?);
         let key = key.map_err(|error| TlsError::new(&self.key, no_key(&error)))?;

@@ -94,7 +94,9 @@ const WRONG_FILES: &[(&str, &[&str])] = &[
     ),
     (
         "[mqtt]\nproxy_protocol = true\n",
-        &["FILE:2:18: mqtt.proxy_protocol: expected \"off\" or \"v1\" or \"v2\" or \"any\", found a boolean"],
+        &[
+            "FILE:2:18: mqtt.proxy_protocol: expected \"off\" or \"v1\" or \"v2\" or \"any\", found a boolean",
+        ],
     ),
     (
         "[mqtt]\nproxy_trusted = [\"10.0.0.0/8\",\n \"10.0.0.0/33\", 1]\n",

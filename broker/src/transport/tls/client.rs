@@ -6,9 +6,8 @@ use rustls::pki_types::CertificateDer;
 use x509_cert::{
     Certificate,
     der::{
-        Decode,
+        Any, Decode,
         asn1::{Ia5StringRef, ObjectIdentifier, PrintableStringRef, Utf8StringRef},
-        Any,
     },
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
@@ -81,7 +80,9 @@ mod tests {
 
     fn certificate(common_name: &str, names: Vec<SanType>) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, common_name);
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
         params.subject_alt_names = names;
         let key = KeyPair::generate().expect("a key");
         params.self_signed(&key).expect("signed").into()

@@ -208,7 +208,9 @@ fn payload_of(header: &[u8]) -> Result<Option<(u8, Payload)>, FrameError> {
     };
     let left = match length_bytes {
         0 => u64::from(second & 0x7F),
-        _ => length.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+        _ => length
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
     };
     if left > u64::MAX >> 1 {
         return Err(FrameError::Length);

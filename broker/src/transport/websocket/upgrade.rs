@@ -41,9 +41,11 @@ pub(crate) fn answer(bytes: &[u8], path: &str) -> Answer {
                 Err(refusal) => refusal.into(),
             }
         }
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
-            Refusal("431 Request Header Fields Too Large", "a header that is too large").into()
-        }
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Refusal(
+            "431 Request Header Fields Too Large",
+            "a header that is too large",
+        )
+        .into(),
         Err(_) => Refusal("400 Bad Request", "no HTTP request").into(),
     }
 }
@@ -58,9 +60,8 @@ impl From<Refusal> for Answer {
             true => "Sec-WebSocket-Version: 13\r\n",
             false => "",
         };
-        let response = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n{version}\r\n"
-        );
+        let response =
+            format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n{version}\r\n");
         Answer::Refused { why, response }
     }
 }
@@ -74,19 +75,30 @@ fn accept_key(request: &httparse::Request<'_, '_>, path: &str) -> Result<String,
     if request.method != Some("GET") {
         return Err(Refusal("405 Method Not Allowed", "another method than GET"));
     }
-    if request.version != Some(1) || !lists(request, "connection", "upgrade") || !lists(request, "upgrade", "websocket") {
+    if request.version != Some(1)
+        || !lists(request, "connection", "upgrade")
+        || !lists(request, "upgrade", "websocket")
+    {
         return Err(Refusal("400 Bad Request", "no upgrade to WebSocket"));
     }
     if !lists(request, "sec-websocket-version", "13") {
-        return Err(Refusal("426 Upgrade Required", "another version of WebSocket than 13"));
+        return Err(Refusal(
+            "426 Upgrade Required",
+            "another version of WebSocket than 13",
+        ));
     }
     if !lists(request, "sec-websocket-protocol", SUBPROTOCOL) {
         let why = "the subprotocol mqtt is not offered [MQTT-6.0.0-3]";
         return Err(Refusal("400 Bad Request", why));
     }
-    let key = field(request, "sec-websocket-key").next().unwrap_or_default();
+    let key = field(request, "sec-websocket-key")
+        .next()
+        .unwrap_or_default();
     if STANDARD.decode(key).map_or(0, |key| key.len()) != 16 {
-        return Err(Refusal("400 Bad Request", "a Sec-WebSocket-Key that is none"));
+        return Err(Refusal(
+            "400 Bad Request",
+            "a Sec-WebSocket-Key that is none",
+        ));
     }
     let hash = digest::digest(
         &digest::SHA1_FOR_LEGACY_USE_ONLY,
