@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// TLS handshakes of a listener that may be under way; more wait for their turn.
-const TLS_HANDSHAKES_MAX: usize = 256;
+const TLS_HANDSHAKES_MAX: usize = 1024;
 /// How often it is looked whether files of certificates have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 

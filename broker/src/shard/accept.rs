@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, UnixListener};
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where a client of a Unix socket comes from, as far as rules about addresses are concerned.
-pub(super) const THIS_MACHINE: SocketAddr =
+const THIS_MACHINE: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 /// A door on the shard's runtime.

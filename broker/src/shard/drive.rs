@@ -5,7 +5,7 @@
 //! which saves the system call that would only say "nothing there".
 
 use super::{
-    Shard, ShardRef,
+    READ_BUFFER_BYTES, Shard, ShardRef,
     connection::{Connection, ConnectionId},
     packets::Next,
     slots::SlotKey,
@@ -66,6 +66,11 @@ impl Shard {
         let Some(connection) = self.connection_of(key, id) else {
             return Poll::Ready(());
         };
+        // Of a client that is counted not much more is read at once than it may send.
+        let room = match connection.rate {
+            Some(_) => LIMITED_READ_BYTES,
+            None => READ_BUFFER_BYTES,
+        };
         if connection
             .waker
             .as_ref()
@@ -88,7 +93,7 @@ impl Shard {
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            match self.read(key, id, stream) {
+            match self.read(key, id, stream, room) {
                 Read::Closed => return Poll::Ready(()),
                 Read::Done => {}
             }
@@ -138,9 +143,8 @@ impl Shard {
         }
     }
 
-    fn read(&mut self, key: SlotKey, id: ConnectionId, stream: &Transport) -> Read {
+    fn read(&mut self, key: SlotKey, id: ConnectionId, stream: &Transport, room: usize) -> Read {
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        let room = self.read_room(key, id).min(buffer.len());
         let read = match stream.try_read(&mut buffer[..room]) {
             Ok(0) => {
                 self.lost(key, "closed by the client");
@@ -161,15 +165,6 @@ impl Shard {
             self.flush_later(key, id);
         }
         read
-    }
-
-    /// Bytes to be read at once: of a client whose bytes are counted not more than a layer needs, so that it is
-    /// not far beyond its limit with one read.
-    fn read_room(&mut self, key: SlotKey, id: ConnectionId) -> usize {
-        match self.connection_of(key, id) {
-            Some(connection) if connection.rate.is_some() => LIMITED_READ_BYTES,
-            _ => usize::MAX,
-        }
     }
 
     /// What a layer has to say, and the socket has not taken, goes on when it takes something again.
@@ -207,8 +202,9 @@ impl Shard {
             return;
         };
         connection.partial = partial;
+        let is_limited = connection.rate.is_some();
         match next {
-            Next::More if self.is_throttled(key, id) => self.throttle(key, id),
+            Next::More if is_limited && self.is_throttled(key, id) => self.throttle(key, id),
             Next::More => {}
             Next::Throttle => self.throttle(key, id),
             Next::Pause => self.pause(key, id),

@@ -92,6 +92,10 @@ async fn over_tls(opened: Opened, listener: &Listener) -> Result<Opened, Closed>
     let (Transport::Tcp(socket), Some(source)) = (opened.transport, &listener.tls) else {
         return Err("a listener of TLS without a certificate".to_owned());
     };
+    // Who says nothing takes nobody's turn.
+    if opened.bytes.is_empty() {
+        socket.readable().await.map_err(|error| error.to_string())?;
+    }
     let (tls, bytes) = {
         // So many handshakes at a time: they are the dearest that a stranger can ask for.
         let _turn = listener.tls_handshakes.acquire().await;

@@ -237,3 +237,38 @@ async fn a_handshake_that_does_not_come_ends_at_the_deadline() {
     assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
     assert_eq!(metric(&cluster, "client.handshaking.timeout").await, 1);
 }
+
+/// The kernel's timer of the established socket on our side of a connection from this port (proc(5): 2 is that of
+/// TCP keep-alive, 0 is none).
+fn timer(server: SocketAddr, client_port: u16) -> Option<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("proc");
+    let (server, client) = (
+        format!(":{:04X}", server.port()),
+        format!(":{client_port:04X}"),
+    );
+    table.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_ours =
+            fields.len() > 5 && fields[1].ends_with(&server) && fields[2].ends_with(&client);
+        is_ours.then(|| fields[5][..2].to_owned())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kernel_asks_silent_clients_where_the_listener_says_so() {
+    let cluster = limited(&[("tcp_keepalive", "60s")]).await;
+    for (address, expected) in [(at(&cluster), "02"), (cluster.node(1).mqtt(), "00")] {
+        let socket = TcpStream::connect(address).await.expect("open");
+        let port = socket.local_addr().expect("an address").port();
+        let _client = RawClient::over(socket).connected(5, "silent").await;
+        eventually(
+            "nothing under way but keep-alive",
+            SOON,
+            async || match timer(address, port) {
+                Some(timer) if timer == expected => Ok(()),
+                other => Err(format!("{other:?}")),
+            },
+        )
+        .await;
+    }
+}
