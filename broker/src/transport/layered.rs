@@ -3,7 +3,7 @@
 //! Everything happens in the caller's buffer: ciphertext is read into its upper part, plaintext comes to lie at its
 //! beginning, and frames are taken off in place. Between two reads nothing decoded is left in a layer (rustls holds
 //! part of a record at most), so readiness of the socket is readiness of the stream, and an idle connection holds
-//! no buffer. Writing takes at most [`WRITE_BYTES_MAX`] at a time, and nothing while bytes of before wait, which is
+//! no buffer of ours (rustls keeps 4 KiB for the next record). Writing takes at most [`WRITE_BYTES_MAX`] at a time, and nothing while bytes of before wait, which is
 //! the bound of what a layer holds for a slow reader.
 
 use super::{
