@@ -24,7 +24,9 @@ mod time;
 
 pub use api::{Api, ApiConfig, ApiParts, Phase};
 pub use http::server::serve;
-pub use http::tls::{Tls, TlsError, TlsFiles, TlsIdentity, Validity};
+pub use http::tls::{
+    FileStamp, Tls, TlsError, TlsFiles, TlsIdentity, Validity, certificates, revocation_lists,
+};
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
     DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession,

@@ -26,6 +26,8 @@ pub struct ConnectRequest {
     pub client_id: String,
     /// Whether we assigned it [MQTT-3.1.3-7].
     pub is_assigned: bool,
+    /// Whether a certificate has said who it is.
+    pub is_certified: bool,
     /// User name.
     pub user_name: Option<String>,
     /// Password.
@@ -61,6 +63,7 @@ impl ConnectRequest {
             will_qos: connect.will.as_ref().map_or(QoS::AtMostOnce, |w| w.qos),
             client_id,
             is_assigned,
+            is_certified: false,
             user_name: connect.user_name.map(str::to_owned),
             password: connect.password.map(|bytes| Password(bytes.to_vec())),
             session_expiry_seconds: (connect.version == Version::V5)
@@ -68,6 +71,16 @@ impl ConnectRequest {
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, |n| n.get()),
             maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, |n| n.get()),
             authentication_method: properties.authentication_method.map(str::to_owned),
+        }
+    }
+}
+
+impl ConnectRequest {
+    /// Gives the client an identifier that is known from elsewhere; its will is then that client's.
+    pub fn set_client_id(&mut self, client_id: &str) {
+        self.client_id = client_id.to_owned();
+        if let Some(message) = self.will.as_mut().and_then(|will| will.message.as_mut()) {
+            message.client_id = client_id.to_owned();
         }
     }
 }

@@ -36,6 +36,7 @@ impl ShardCounters {
 pub struct Counters {
     shards: Vec<Arc<ShardCounters>>,
     table: Arc<ShardCounters>,
+    quic: Arc<ShardCounters>,
 }
 
 impl Counters {
@@ -44,6 +45,7 @@ impl Counters {
         Counters {
             shards: (0..shards).map(|_| Arc::default()).collect(),
             table: Arc::default(),
+            quic: Arc::default(),
         }
     }
 
@@ -57,10 +59,15 @@ impl Counters {
         self.table.clone()
     }
 
+    /// The counters of the thread that speaks QUIC.
+    pub fn quic(&self) -> Arc<ShardCounters> {
+        self.quic.clone()
+    }
+
     /// All together, with the sums that the API shows beside their parts.
     pub fn metrics(&self) -> Metrics {
         let mut sum = Metrics::default();
-        for counters in self.shards.iter().chain([&self.table]) {
+        for counters in self.shards.iter().chain([&self.table, &self.quic]) {
             for metric in Metric::ALL {
                 sum[*metric] += counters.metrics[*metric as usize].load(Relaxed);
             }

@@ -8,6 +8,7 @@ use crate::{
     events::EventSink,
     gauges::Gauges,
     link::{self, Links},
+    listener::Listener,
     plugin::{ExtensionsCell, PluginHost},
     router::Resolver,
     settings::Settings,
@@ -53,6 +54,8 @@ pub struct Engine {
     pub gauges: Gauges,
     /// How many connections there may be.
     pub admission: Admission,
+    /// Where clients come in; the one at `mqtt.addr` first.
+    pub listeners: Vec<Arc<Listener>>,
     /// Whether an operator wants this node's clients on other nodes.
     pub draining: Draining,
     /// Set when the node begins to stop: nothing new is accepted.
@@ -78,6 +81,13 @@ impl Engine {
             node: self.node_id.into(),
             shards: self.mailboxes.len(),
         }
+    }
+
+    /// Whether the levels of topics are limited beyond what topics can have, for some clients.
+    pub fn limits_levels(&self) -> bool {
+        let settings = self.listeners.iter().map(|listener| &listener.settings);
+        let mut all = settings.chain([&self.settings]);
+        all.any(Settings::limits_levels)
     }
 
     /// Identifier of the cluster; empty before the node belongs to one.

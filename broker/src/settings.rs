@@ -1,7 +1,7 @@
 //! The settings of the MQTT engine in the units in which it calculates.
 
 use crate::{
-    config::{Config, ProxyProtocol},
+    config::{Config, ListenerConfig, ProxyProtocol},
     connect::ConnectRequest,
 };
 use raftmq_mqtt::{codec::QoS, session::OutboundLimits};
@@ -34,7 +34,9 @@ pub struct Settings {
     pub allow_anonymous: bool,
     /// See `cluster.partition_grace`.
     pub partition_grace: Duration,
-    proxy_trusted: Option<Vec<ipnet::IpNet>>,
+    proxy_protocol: ProxyProtocol,
+    proxy_trusted: Vec<ipnet::IpNet>,
+    min_keep_alive_seconds: u16,
     max_keep_alive_seconds: u16,
     keep_alive_multiplier: f64,
     session_expiry_default_seconds: u32,
@@ -59,35 +61,65 @@ impl Settings {
             out_buffer_bytes: mqtt.out_buffer.get(),
             allow_anonymous: mqtt.allow_anonymous,
             partition_grace: config.cluster.partition_grace,
-            proxy_trusted: (mqtt.proxy_protocol == ProxyProtocol::V2)
-                .then(|| mqtt.proxy_trusted.clone()),
-            max_keep_alive_seconds: u16::try_from(mqtt.max_keep_alive.as_secs())
-                .unwrap_or(u16::MAX),
+            proxy_protocol: mqtt.proxy_protocol,
+            proxy_trusted: mqtt.proxy_trusted.clone(),
+            min_keep_alive_seconds: keep_alive(mqtt.min_keep_alive),
+            max_keep_alive_seconds: keep_alive(mqtt.max_keep_alive),
             keep_alive_multiplier: mqtt.keep_alive_multiplier,
             session_expiry_default_seconds: seconds(mqtt.session_expiry_default),
             session_expiry_seconds_max: seconds(mqtt.max_session_expiry),
         }
     }
 
+    /// The same for the clients of a listener, with what that says in the place of what it stands for.
+    pub fn limited_by(mut self, listener: &ListenerConfig) -> Settings {
+        let packet = listener.max_packet_size;
+        self.max_packet_size = packet.map_or(self.max_packet_size, |size| {
+            u32::try_from(size.get()).unwrap_or(u32::MAX)
+        });
+        self.max_inflight = listener.max_inflight.unwrap_or(self.max_inflight);
+        if let Some(queue) = listener.max_queued_messages {
+            self.outbound_limits.queue_messages_max = u32::try_from(queue).unwrap_or(u32::MAX);
+        }
+        let levels = listener.max_topic_levels;
+        self.max_topic_levels = levels.unwrap_or(self.max_topic_levels);
+        self.proxy_protocol = listener.proxy_protocol.unwrap_or(self.proxy_protocol);
+        let (shortest, longest) = (listener.min_keep_alive, listener.max_keep_alive);
+        self.min_keep_alive_seconds = shortest.map_or(self.min_keep_alive_seconds, keep_alive);
+        self.max_keep_alive_seconds = longest.map_or(self.max_keep_alive_seconds, keep_alive);
+        self
+    }
+
+    /// Whether `mqtt.max_topic_levels` is less than a topic can have.
+    pub fn limits_levels(&self) -> bool {
+        self.max_topic_levels < raftmq_mqtt::topic::LEVELS_MAX
+    }
+
     /// Whether a topic name or filter has no more levels than `mqtt.max_topic_levels`.
     pub fn allows_levels(&self, topic: &str) -> bool {
-        self.max_topic_levels >= raftmq_mqtt::topic::LEVELS_MAX
+        !self.limits_levels()
             || topic.bytes().filter(|byte| *byte == b'/').count() < self.max_topic_levels
     }
 
-    /// Whether a connection from `ip` may begin with a PROXY protocol header.
-    pub fn believes_proxy(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.proxy_trusted
-            .as_ref()
-            .is_some_and(|nets| nets.iter().any(|net| net.contains(&ip)))
+    /// The PROXY protocol headers with which a connection from `ip` may begin; `None`: from this machine, by a
+    /// Unix socket.
+    pub fn believed_proxy(&self, ip: Option<IpAddr>) -> ProxyProtocol {
+        let is_trusted = ip.is_none_or(|ip| {
+            let ip = ip.to_canonical();
+            self.proxy_trusted.iter().any(|net| net.contains(&ip))
+        });
+        match is_trusted {
+            true => self.proxy_protocol,
+            false => ProxyProtocol::Off,
+        }
     }
 
     /// The keep alive in force, in seconds: what the client asked for, within our limit.
     pub fn keep_alive_seconds(&self, asked: u16) -> u16 {
         match asked {
             0 if self.max_keep_alive_seconds < u16::MAX => self.max_keep_alive_seconds,
-            _ => asked.min(self.max_keep_alive_seconds),
+            0 => 0,
+            _ => asked.clamp(self.min_keep_alive_seconds, self.max_keep_alive_seconds),
         }
     }
 
@@ -111,6 +143,10 @@ impl Settings {
     pub fn limited_expiry_seconds(&self, asked: u32) -> u32 {
         asked.min(self.session_expiry_seconds_max)
     }
+}
+
+fn keep_alive(duration: Duration) -> u16 {
+    u16::try_from(duration.as_secs()).unwrap_or(u16::MAX)
 }
 
 fn seconds(duration: Duration) -> u32 {

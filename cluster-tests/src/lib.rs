@@ -31,6 +31,7 @@ mod seed;
 mod small_disk;
 mod stream;
 mod tail;
+mod transports;
 mod wait;
 mod way;
 
@@ -46,11 +47,12 @@ pub use members::{Roles, roles};
 pub use node::{Exit, Node};
 pub use program::{Ran, program, run_program};
 pub use proxy::{Link, LinkState};
-pub use raw::{Frame, RawClient, packet};
+pub use raw::{Frame, RawClient, Stream, packet};
 pub use seed::Seed;
 pub use small_disk::SmallDisk;
 pub use stream::{NumberedStream, number_of, numbered};
 pub use tail::Tail;
+pub use transports::{Authority, Certificate, over_quic, over_tls, over_websocket, stream_of};
 pub use wait::{eventually, within};
 pub use way::{Way, percentiles};
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::wait::within;
@@ -136,9 +136,14 @@ impl Frame {
     }
 }
 
-/// A TCP connection to a broker.
+/// What a client's bytes can travel on.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// A connection to a broker.
 pub struct RawClient {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     received: BytesMut,
 }
 
@@ -152,10 +157,27 @@ impl RawClient {
             .await
             .expect("the broker listens");
         stream.set_nodelay(true).expect("TCP_NODELAY");
+        Self::over(stream)
+    }
+
+    /// Speaks MQTT on a stream that is there already, and sends nothing.
+    #[must_use]
+    pub fn over(stream: impl Stream + 'static) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             received: BytesMut::new(),
         }
+    }
+
+    /// Sends CONNECT and waits for the CONNACK.
+    ///
+    /// # Panics
+    /// When it does not accept, or none comes within [`crate::SOON`].
+    pub async fn connected(mut self, level: u8, id: &str) -> Self {
+        self.send(&packet::connect(level, id, true, 30)).await;
+        let connack = self.next_frame(crate::SOON).await.expect("a CONNACK");
+        assert_eq!(connack.connack_code(), 0, "{id}: {connack:?}");
+        self
     }
 
     /// Opens, sends CONNECT and waits for the CONNACK, whatever it says.

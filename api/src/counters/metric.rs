@@ -53,8 +53,16 @@ named_indices! {
         ClientSubscribeCheckAcl = "client.subscribe.check.acl",
         /// Topic filters refused, for any reason.
         ClientSubscribeError = "client.subscribe.error",
+        /// Clients that were not read from for a while because they sent more than they may.
+        ClientThrottled = "client.throttled",
         /// Topic filters in UNSUBSCRIBE packets, or of the HTTP API for a client.
         ClientUnsubscribe = "client.unsubscribe",
+        /// Connections that had to wait because more came in a second than a listener accepts.
+        ListenerConnectionsDelayed = "listener.connections.delayed",
+        /// Connections closed at once because there were as many as there may be.
+        ListenerConnectionsRefused = "listener.connections.refused",
+        /// Connections that ended in the handshake of TLS or WebSocket, or with a wrong PROXY header.
+        ListenerHandshakeError = "listener.handshake.error",
         /// PUBACK and PUBREC received.
         MessagesAcked = "messages.acked",
         /// See the enum.

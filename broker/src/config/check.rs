@@ -37,6 +37,7 @@ pub(super) fn contradictions(layers: &mut Layers) {
     sizes(layers);
     sessions(layers);
     tls(layers);
+    super::check_listeners::contradictions(layers);
 }
 
 /// Raft needs a majority: an even number of members survives no more failures than the odd number
@@ -109,7 +110,7 @@ fn ports(layers: &mut Layers) {
     }
 }
 
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+pub(super) fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
     let same_ip = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_ip
 }
@@ -159,6 +160,14 @@ fn sizes(layers: &mut Layers) {
 }
 
 fn sessions(layers: &mut Layers) {
+    let mqtt = &layers.config.mqtt;
+    if mqtt.min_keep_alive > mqtt.max_keep_alive {
+        let message = format!(
+            "mqtt.min_keep_alive: {:?} is more than mqtt.max_keep_alive ({:?})",
+            mqtt.min_keep_alive, mqtt.max_keep_alive
+        );
+        layers.contradiction(&["mqtt.min_keep_alive", "mqtt.max_keep_alive"], message);
+    }
     let mqtt = &layers.config.mqtt;
     if mqtt.session_expiry_default > mqtt.max_session_expiry {
         let message = format!(

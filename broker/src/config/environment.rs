@@ -2,13 +2,15 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::SETTINGS;
 use super::load::{FILE_VARIABLE, Layers};
 use super::origin::{Origin, Problem};
 use super::suggest::hint;
 use super::value::{Input, Raw};
+use super::{SETTINGS, listener};
 
 const PREFIX: &str = "RAFTMQ_";
+/// What the variables of listeners begin with; the listener's name and `_` follow.
+const LISTENER_PREFIX: &str = "RAFTMQ_LISTENER_";
 
 /// Variables that `raftmq ctl` reads: address and token of the node that it asks, and the file of those who
 /// prove it. They may be set where a node is started, too.
@@ -29,6 +31,10 @@ pub(super) fn read(environment: &[(OsString, OsString)], layers: &mut Layers) {
 
 fn read_variable(name: &str, value: &OsStr, layers: &mut Layers) {
     let at = Origin::Variable(name.to_owned());
+    if let (Some(rest), Some(text)) = (name.strip_prefix(LISTENER_PREFIX), value.to_str()) {
+        let raw = Raw::Word(text.to_owned());
+        return listener::set(layers, &listener::key_of_variable(rest), &Input { at, raw });
+    }
     let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
         let known: Vec<_> = SETTINGS.iter().map(|setting| setting.variable()).collect();
         let hint = hint(name, known.iter().map(String::as_str));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::SETTINGS;
 use super::load::{FILE_VARIABLE, Layers, Sources};
 use super::origin::{Origin, Problem};
 use super::settings::{GROUPS, Setting};
 use super::suggest::{closest, hint};
 use super::value::{Input, Raw};
+use super::{SETTINGS, listener};
 
 /// A file beyond this is not a configuration.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -113,6 +113,10 @@ impl Reader<'_, '_> {
             if self.is_broken(name.span().start) {
                 continue;
             }
+            if name.get_ref() == listener::GROUP {
+                self.listeners(value);
+                continue;
+            }
             let known = GROUPS.iter().any(|group| group.name == name.get_ref());
             match (known, value.get_ref()) {
                 (true, DeValue::Table(table)) => self.group(name.get_ref(), table),
@@ -124,6 +128,27 @@ impl Reader<'_, '_> {
                 (false, _) => {
                     let message = unknown_group(name.get_ref(), value.get_ref());
                     self.complain(name.span().start, message);
+                }
+            }
+        }
+    }
+
+    /// `[listener.<name>]`, all of them.
+    fn listeners(&mut self, all: &Spanned<DeValue<'_>>) {
+        let wrong = "a listener has a name: write [listener.<name>]";
+        let DeValue::Table(all_by_name) = all.get_ref() else {
+            return self.complain(all.span().start, wrong.to_owned());
+        };
+        for (name, value) in all_by_name.iter() {
+            let DeValue::Table(listener) = value.get_ref() else {
+                self.complain(name.span().start, wrong.to_owned());
+                continue;
+            };
+            for (field, value) in listener.iter() {
+                if !self.is_broken(field.span().start) {
+                    let key = format!("{}.{}", name.get_ref(), field.get_ref());
+                    let input = self.input(value);
+                    listener::set(self.layers, &key, &input);
                 }
             }
         }

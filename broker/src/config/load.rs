@@ -9,7 +9,7 @@ use super::origin::{Origin, Problem, Problems};
 use super::settings::{Config, Setting};
 use super::suggest::hint;
 use super::value::{Input, Raw};
-use super::{SETTINGS, check, environment, file};
+use super::{SETTINGS, check, environment, file, listener};
 
 /// The environment variable that names the file when no flag does.
 pub const FILE_VARIABLE: &str = "RAFTMQ_CONFIG";
@@ -47,7 +47,7 @@ pub struct Sources {
 pub struct Loaded {
     /// What the node is to do.
     pub config: Config,
-    origins: BTreeMap<&'static str, Origin>,
+    origins: BTreeMap<String, Origin>,
 }
 
 impl Loaded {
@@ -77,25 +77,31 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
 pub(super) struct Layers {
     pub config: Config,
     pub problems: Vec<Problem>,
-    origins: BTreeMap<&'static str, Origin>,
+    origins: BTreeMap<String, Origin>,
     /// Settings whose value could not be read: what they would contradict is not known.
-    unread: Vec<&'static str>,
+    unread: Vec<String>,
 }
 
 impl Layers {
     /// Puts a value over what is there.
     pub fn set(&mut self, setting: &'static Setting, input: &Input) {
-        match (setting.slot)(&mut self.config).read(input, setting.range) {
+        let read = (setting.slot)(&mut self.config).read(input, setting.range);
+        self.note(setting.key.to_owned(), input, read);
+    }
+
+    /// Remembers where a value was given, or what was wrong with it.
+    pub fn note(&mut self, key: String, input: &Input, read: Result<(), Vec<Problem>>) {
+        match read {
             Ok(()) => {
-                self.origins.insert(setting.key, input.at.clone());
+                self.origins.insert(key, input.at.clone());
             }
             Err(problems) => {
-                self.unread.push(setting.key);
                 self.problems
                     .extend(problems.into_iter().map(|problem| Problem {
-                        message: format!("{}: {}", setting.key, problem.message),
+                        message: format!("{key}: {}", problem.message),
                         ..problem
                     }));
+                self.unread.push(key);
             }
         }
     }
@@ -108,10 +114,13 @@ impl Layers {
     /// Reports a contradiction between these settings, at the one that was given last; nothing
     /// when one of them could not be read, because that is then the problem.
     pub fn contradiction(&mut self, keys: &[&str], message: impl Into<String>) {
-        if keys.iter().any(|key| self.unread.contains(key)) {
+        if keys
+            .iter()
+            .any(|key| self.unread.iter().any(|unread| unread == key))
+        {
             return;
         }
-        let origins = keys.iter().filter_map(|key| self.origins.get(key));
+        let origins = keys.iter().filter_map(|key| self.origins.get(*key));
         let origin = origins.max().cloned().unwrap_or(Origin::Default);
         self.problems.push(Problem::new(origin, message));
     }
@@ -119,22 +128,32 @@ impl Layers {
     fn read_flags(&mut self, flags: &[FlagValue]) {
         for (index, given) in flags.iter().enumerate() {
             let at = Origin::Flag(given.flag.clone());
+            let raw = Raw::Word(given.value.clone());
+            let input = Input { at, raw };
+            let is_repeated = flags[..index]
+                .iter()
+                .any(|earlier| earlier.key == given.key);
+            let of_listener = given
+                .key
+                .strip_prefix(listener::GROUP)
+                .and_then(|rest| rest.strip_prefix('.'));
+            if let (Some(key), false) = (of_listener, is_repeated) {
+                listener::set(self, key, &input);
+                continue;
+            }
+            let at = input.at.clone();
+            if is_repeated {
+                let message = format!("{} is given twice on the command line", given.key);
+                self.problems.push(Problem::new(at, message));
+                continue;
+            }
             let Some(setting) = Setting::find(&given.key) else {
                 let hint = hint(&given.key, SETTINGS.iter().map(|setting| setting.key));
                 let message = format!("unknown setting {:?}{hint}", given.key);
                 self.problems.push(Problem::new(at, message));
                 continue;
             };
-            if flags[..index]
-                .iter()
-                .any(|earlier| earlier.key == given.key)
-            {
-                let message = format!("{} is given twice on the command line", given.key);
-                self.problems.push(Problem::new(at, message));
-                continue;
-            }
-            let raw = Raw::Word(given.value.clone());
-            self.set(setting, &Input { at, raw });
+            self.set(setting, &input);
         }
     }
 

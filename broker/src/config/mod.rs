@@ -15,9 +15,11 @@
 
 mod agreement;
 mod check;
+mod check_listeners;
 mod environment;
 mod file;
 mod limits;
+mod listener;
 mod load;
 mod origin;
 mod reference;
@@ -33,6 +35,7 @@ pub(crate) use check::why_not_members;
 pub(crate) use environment::CTL_VARIABLES;
 pub use ipnet::IpNet;
 pub use limits::{OpenFiles, raise_open_files};
+pub use listener::{ListenerConfig, Listeners};
 pub use load::{FILE_VARIABLE, FlagValue, Loaded, Sources, load};
 pub use origin::{Origin, Problem, Problems};
 pub use reference::{default_toml, effective_toml, markdown};
@@ -40,4 +43,7 @@ pub use settings::{
     ClusterConfig, Config, HttpConfig, LogConfig, MqttConfig, NodeConfig, PluginsConfig, RpcConfig,
     SETTINGS, Setting,
 };
-pub use types::{ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
+pub use types::{
+    ByteCount, CertificateName, CertificateUse, ClientCertificates, LogFilter, LogFormat,
+    MQTT_LISTENER, PartitionPolicy, Peer, ProxyProtocol, Secret, TransportKind,
+};

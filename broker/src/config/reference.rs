@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::listener::{LISTENER_SETTINGS, ListenerConfig, ListenerSetting};
 use super::load::Loaded;
 use super::origin::Origin;
 use super::settings::{Config, GROUPS, Group, Setting};
@@ -30,8 +31,35 @@ pub fn default_toml() -> String {
             writeln!(text, "#{} = {value}", setting.name()).expect(STRING);
         }
     }
+    text.push('\n');
+    comment(&mut text, LISTENERS);
+    text.push_str(LISTENER_EXAMPLES);
     text
 }
+
+/// What the tables of listeners are.
+const LISTENERS: &str = "Listeners beside `mqtt.addr`, each in a table of its own with a name of your choice (lower-case letters, digits, `-`).";
+
+/// For the file. Each line is a comment with a space: there is no default to be shown.
+const LISTENER_EXAMPLES: &str = "#
+# [listener.tls]
+# transport = \"tls\"                   # tcp, tls, ws, wss, unix or quic
+# addr = \"0.0.0.0:8883\"
+# tls_certificate = \"/etc/raftmq/cert.pem\"
+# tls_key = \"/etc/raftmq/key.pem\"
+# client_certificates = \"required\"    # off, optional or required
+# client_ca = \"/etc/raftmq/clients.pem\"
+# certificate_name = \"cn\"             # off, cn or san: becomes the user name
+#
+# [listener.web]
+# transport = \"ws\"
+# addr = \"0.0.0.0:8083\"
+# max_messages_per_second = 100
+#
+# [listener.local]
+# transport = \"unix\"
+# socket = \"/run/raftmq/mqtt.sock\"
+";
 
 /// The configuration in force as TOML, each value with its origin; secrets are hidden.
 pub fn effective_toml(loaded: &Loaded) -> String {
@@ -46,6 +74,19 @@ pub fn effective_toml(loaded: &Loaded) -> String {
             };
             if let Some(value) = shown(setting, &mut config) {
                 writeln!(text, "{} = {value}{origin}", setting.name()).expect(STRING);
+            }
+        }
+    }
+    for (name, listener) in &mut config.listeners {
+        writeln!(text, "\n[listener.{name}]").expect(STRING);
+        for setting in LISTENER_SETTINGS {
+            let key = format!("listener.{name}.{}", setting.name);
+            let origin = match loaded.origin(&key) {
+                Origin::Default => String::new(),
+                origin => format!("  # {origin}"),
+            };
+            if let Some(value) = (setting.slot)(listener).show() {
+                writeln!(text, "{} = {value}{origin}", setting.name).expect(STRING);
             }
         }
     }
@@ -73,7 +114,29 @@ pub fn markdown() -> String {
             text.push_str(&row(setting, &mut config));
         }
     }
+    write!(
+        text,
+        "\n**`[listener.<name>]`** {LISTENERS} In the environment `RAFTMQ_LISTENER_<NAME>_<SETTING>`.\n\n\
+         | name | type | default | range | meaning |\n| --- | --- | --- | --- | --- |\n"
+    )
+    .expect(STRING);
+    for setting in LISTENER_SETTINGS {
+        text.push_str(&listener_row(setting, &mut ListenerConfig::default()));
+    }
     text
+}
+
+fn listener_row(setting: &ListenerSetting, listener: &mut ListenerConfig) -> String {
+    let value = (setting.slot)(listener);
+    let default = value
+        .show()
+        .map_or(String::new(), |value| format!("`{value}`"));
+    let unit = value.range_unit();
+    let range = setting.range.map_or(String::new(), |(low, high)| {
+        format!("{} to {}{unit}", value.bound(low), value.bound(high))
+    });
+    let (name, kind, doc) = (setting.name, value.kind(), setting.doc());
+    format!("| `{name}` | {kind} | {default} | {range} | {doc} |\n")
 }
 
 /// Writing into a `String` cannot fail.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::listener::Listeners;
 use super::types::{ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
 use super::value::Value;
 
@@ -89,7 +90,10 @@ macro_rules! settings {
         pub struct Config {$(
             $(#[doc = $group_doc])+
             pub $group: $Group,
-        )+}
+        )+
+            /// Listeners beside `mqtt.addr`, by name.
+            pub listeners: Listeners,
+        }
 
         pub(super) static GROUPS: &[Group] = &[$(
             Group { name: stringify!($group), doc: concat!($($group_doc),+) },
@@ -116,7 +120,7 @@ const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
 
 /// The largest MQTT packet: remaining length 268,435,455 [MQTT-2.1.4] and a header of 5 bytes.
-const PACKET_SIZE_MAX: u64 = 268_435_455 + 5;
+pub(super) const MAX_PACKET_SIZE: u64 = 268_435_455 + 5;
 /// The largest session expiry interval below "never", in milliseconds.
 const EXPIRY_MAX: u64 = u32::MAX as u64 * SECOND;
 
@@ -140,15 +144,23 @@ settings! {
         /// Single-threaded runtimes that share the connections; `0` is one per core.
         shards: usize = 0, 0 => 1_024;
         /// Largest packet accepted from a client, header included. MQTT 5 clients are told (Maximum Packet Size); a client that sends more is disconnected.
-        max_packet_size: ByteCount = ByteCount(MIB as usize), KIB => PACKET_SIZE_MAX;
+        max_packet_size: ByteCount = ByteCount(MIB as usize), KIB => MAX_PACKET_SIZE;
         /// Connections at once. The limit of open files (`ulimit -n`) bounds it too, whichever is lower.
         max_connections: usize = 1_000_000, 1 => 100_000_000;
         /// How long a new connection may take to send its whole CONNECT (and the PROXY header before it).
         connect_timeout: Duration = seconds(10), 100 => 300 * SECOND;
+        /// Shortest keep alive in force: a client that asks for less, but not for none, is told this one if it speaks MQTT 5, and is waited for that long in any case.
+        min_keep_alive: Duration = seconds(0), 0 => 65_535 * SECOND;
         /// Longest keep alive. MQTT 5 clients that ask for more are told this one (Server Keep Alive).
         max_keep_alive: Duration = seconds(65_535), SECOND => 65_535 * SECOND;
         /// A client is gone when nothing has arrived from it for its keep alive times this. MQTT says 1.5; more is kinder to slow links.
         keep_alive_multiplier: f64 = 1.5, 1 => 10;
+        /// Silence after which the kernel asks a TCP client whether it is still there (TCP keep-alive), and how long it has to answer; `0s`: never.
+        tcp_keepalive: Duration = seconds(0), 0 => 7_200 * SECOND;
+        /// PUBLISH packets per second from one client, as many at once; more are not read until there is room. `0` is no limit.
+        max_messages_per_second: u32 = 0, 0 => 10_000_000;
+        /// Bytes per second from one client, as many at once; more are not read until there is room. `0` is no limit.
+        max_bytes_per_second: ByteCount = ByteCount(0), 0 => GIB;
         /// QoS 1 and 2 messages in flight to or from one client at once (the Receive Maximum that is announced).
         max_inflight: u16 = 1_000, 1 => 65_535;
         /// Messages that wait for one session beyond those in flight. When it is full, what arrives is dropped and counted.
@@ -165,7 +177,7 @@ settings! {
         max_qos: u8 = 2, 0 => 2;
         /// Whether messages may be retained. MQTT 5 clients are told (Retain Available).
         retain_available: bool = true;
-        /// `off`, or `v2`: a connection from a source in `proxy_trusted` may begin with a PROXY protocol version 2 header, whose address is then the client's. Connections from elsewhere are taken as they are.
+        /// A connection from a source in `proxy_trusted` may begin with a PROXY protocol header of this version (`any`: of either one), before TLS and WebSocket; its address is then the client's. Connections from elsewhere are taken as they are.
         proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
         /// Networks of the load balancers that are believed. By default loopback and the private ranges.
         proxy_trusted: Vec<IpNet> = private_networks();

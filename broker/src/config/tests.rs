@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::*;
 
 mod contradictions;
+mod listeners;
 mod mistakes;
 mod secrets;
 

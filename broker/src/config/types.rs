@@ -77,9 +77,97 @@ impl fmt::Display for Peer {
 pub enum ProxyProtocol {
     /// The address of a client is the address of its socket.
     Off,
-    /// A connection from a trusted source may begin with a PROXY protocol version 2 header, whose
+    /// A connection from a trusted source may begin with a PROXY protocol version 1 header, whose
     /// source address is then the client's.
+    V1,
+    /// The same with version 2.
     V2,
+    /// The same with either version.
+    Any,
+}
+
+/// Name of the listener at `mqtt.addr`.
+pub const MQTT_LISTENER: &str = "mqtt";
+
+/// What the clients of a listener speak below MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportKind {
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket over TCP.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket,
+    /// A Unix socket of this machine.
+    Unix,
+    /// A bidirectional stream of QUIC.
+    Quic,
+}
+
+impl TransportKind {
+    /// The word for it in the configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
+            Self::Unix => "unix",
+            Self::Quic => "quic",
+        }
+    }
+
+    /// Whether it is encrypted with a certificate.
+    pub const fn has_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::SecureWebSocket | Self::Quic)
+    }
+}
+
+/// Whether clients show certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// They are not asked for one.
+    Off,
+    /// They are asked, and let in without one. A wrong one is refused.
+    Optional,
+    /// Nobody is let in without one.
+    Required,
+}
+
+/// The name in a client's certificate that says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateName {
+    /// None.
+    Off,
+    /// The common name of its subject.
+    CommonName,
+    /// Its first alternative name.
+    AlternativeName,
+}
+
+/// What the name in a client's certificate is to MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateUse {
+    /// The user name.
+    UserName,
+    /// The client identifier.
+    ClientId,
+    /// Both.
+    Both,
+}
+
+impl CertificateUse {
+    /// Whether it is the user name.
+    pub const fn names_user(self) -> bool {
+        matches!(self, Self::UserName | Self::Both)
+    }
+
+    /// Whether it is the client identifier.
+    pub const fn names_client(self) -> bool {
+        matches!(self, Self::ClientId | Self::Both)
+    }
 }
 
 /// What a node does with its clients while it is cut off from the majority.

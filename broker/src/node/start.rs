@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    config::Config,
+    config::{Config, ListenerConfig},
     counting::Counters,
     drain::{self, Draining},
     engine::Engine,
@@ -19,11 +19,13 @@ use crate::{
         self, CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkService, Links,
         STREAM_WINDOW,
     },
+    listener::{self, open, open::Opened},
     observer::TableObserver,
     plugin::{self, Deployment, EngineDesk, ExtensionsCell, HttpControl, PluginHost},
     settings::Settings,
-    shard::{self, mailbox::Mailbox},
+    shard::{self, Doors, mailbox::Mailbox},
     takeovers::Takeovers,
+    transport::quic,
 };
 use raftmq_api::{Identity, Phase, TlsError};
 use raftmq_store::{Limits, OpenError, Peer, Store, StoreConfig, Timing};
@@ -65,12 +67,35 @@ pub enum StartError {
     /// The certificate of the HTTP API, or its key.
     #[error("the HTTP API cannot speak TLS (http.tls_certificate, http.tls_key): {0}")]
     Tls(#[from] TlsError),
+    /// A certificate of a listener, or its key, or those who prove its clients.
+    #[error("a listener cannot speak TLS (see its table [listener.<name>]): {0}")]
+    ListenerTls(TlsError),
+    /// A listener's address or path cannot be opened.
+    #[error("cannot listen on {address} for MQTT (listener.{name}): {error}{}", advice(.error, "its setting"))]
+    Listener {
+        /// The listener.
+        name: String,
+        /// Address or path.
+        address: String,
+        /// What the operating system says.
+        error: std::io::Error,
+    },
     /// A peer's address is of no use.
     #[error("cluster.peers: {0}")]
     Peer(String),
     /// The operating system refuses something.
     #[error("the operating system refuses a thread: {0}")]
     Thread(std::io::Error),
+}
+
+impl StartError {
+    fn listener(name: &str, listener: &ListenerConfig, error: std::io::Error) -> StartError {
+        StartError::Listener {
+            name: name.to_owned(),
+            address: listener.place(),
+            error,
+        }
+    }
 }
 
 fn advice(error: &std::io::Error, setting: &str) -> String {
@@ -99,6 +124,7 @@ impl Node {
         let (http_control, later_listeners) = HttpControl::new(&config.http, tls.clone());
         let desk = Arc::new(EngineDesk::default());
         let (plugins, extensions) = plugins(config, &http_control, &desk)?;
+        let listeners = listener::all(config).map_err(StartError::ListenerTls)?;
         let ports = Ports::open(config, http_control.settings().address).await?;
         let addresses = ports.addresses;
         let (stopping, stopping_seen) = watch::channel(false);
@@ -110,7 +136,7 @@ impl Node {
             phase,
         };
         let mailboxes: Vec<_> = ports
-            .mqtt
+            .doors
             .iter()
             .map(|_| Arc::new(Mailbox::default()))
             .collect();
@@ -141,6 +167,7 @@ impl Node {
             mailboxes,
             events: Arc::default(),
             gauges,
+            listeners,
             admission: Admission::new(connections_max(config)),
             stopping: stopping_seen,
             ended: ended_seen,
@@ -150,7 +177,15 @@ impl Node {
             extensions,
             plugins,
         });
-        let shards = shard::start(&engine, ports.mqtt).map_err(StartError::Thread)?;
+        for listener in &engine.listeners[1..] {
+            tracing::info!(
+                listener = &*listener.name,
+                transport = listener.transport.word(),
+                address = listener.address,
+                "MQTT: one more listener"
+            );
+        }
+        let shards = shard::start(&engine, ports.doors).map_err(StartError::Thread)?;
         let http = Http {
             listener: ports.http,
             later: later_listeners,
@@ -158,6 +193,7 @@ impl Node {
             control: http_control,
             desk,
         };
+        quic::start(&engine, ports.quic).map_err(StartError::Thread)?;
         let http_face = http.face();
         let questions = QuestionThreads::start().map_err(StartError::Thread)?;
         let servers = servers(
@@ -201,8 +237,10 @@ fn plugins(
 
 /// The open ports.
 struct Ports {
-    /// One listener per shard, all on the same address.
-    mqtt: Vec<std::net::TcpListener>,
+    /// What each shard accepts from.
+    doors: Vec<Doors>,
+    /// Sockets of QUIC, each with its listener's place.
+    quic: Vec<(usize, std::net::UdpSocket)>,
     http: TcpListener,
     rpc: TcpListener,
     addresses: Addresses,
@@ -216,11 +254,24 @@ impl Ports {
             address: config.mqtt.addr,
             error,
         };
-        let first = shard::listen_alone(config.mqtt.addr).map_err(mqtt_error)?;
-        let mqtt_address = first.local_addr().map_err(mqtt_error)?;
-        let mut mqtt = vec![first];
-        for _ in 1..shard_count(config) {
-            mqtt.push(shard::listen(mqtt_address).map_err(mqtt_error)?);
+        let shards = shard_count(config);
+        let first = open::tcp(config.mqtt.addr, shards).map_err(mqtt_error)?;
+        let mqtt_address = open::address_of(&first).unwrap_or(config.mqtt.addr);
+        let mut doors: Vec<Doors> = first.into_iter().map(|door| vec![(0, door)]).collect();
+        let mut quic = Vec::new();
+        for (index, (name, own)) in config.listeners.iter().enumerate() {
+            // The first place is that of `mqtt.addr`.
+            let place = index + 1;
+            let opened = open::any(own, shards);
+            let opened = opened.map_err(|error| StartError::listener(name, own, error))?;
+            match opened {
+                Opened::Doors(opened) => {
+                    for (all, door) in doors.iter_mut().zip(opened) {
+                        all.push((place, door));
+                    }
+                }
+                Opened::Quic(socket) => quic.push((place, socket)),
+            }
         }
         let http_address = http;
         let http = bind("the HTTP API", "http.addr", http).await?;
@@ -231,7 +282,8 @@ impl Ports {
             rpc: rpc.local_addr().unwrap_or(config.rpc.addr),
         };
         Ok(Ports {
-            mqtt,
+            doors,
+            quic,
             http,
             rpc,
             addresses,
@@ -371,6 +423,10 @@ fn servers(
             _ = ended.wait_for(|end| *end) => {}
         }
     })];
+    let (listeners, ended) = (engine.listeners.clone(), engine.ended.clone());
+    servers.push(tokio::spawn(listener::follow_certificates(
+        listeners, ended,
+    )));
     servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(drain::run(engine.clone())));
     servers.push(tokio::spawn(tell_leader(engine.clone())));

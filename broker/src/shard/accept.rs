@@ -1,78 +1,100 @@
-//! Accepting connections: each shard listens on the same address (SO_REUSEPORT), so the kernel
-//! spreads new connections over the shards without a lock.
+//! Accepting connections, until the node stops: one task for each of a shard's doors.
 
-use super::{ShardRef, handshake};
-use std::{net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpSocket};
+use super::{ShardRef, handshake, handshake::Arrival, opening};
+use crate::{
+    listener::{Listener, open::Door},
+    transport::{Transport, tls::Named},
+};
+use raftmq_api::counters::Metric;
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::{TcpListener, UnixListener};
 
-/// Connections that the kernel may hold back for us.
-const BACKLOG: u32 = 4096;
 /// Pause after the kernel refused a connection (mostly: too many open files).
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens one listener of an address that several shards share.
-///
-/// # Errors
-/// What the operating system says, e.g. that the address is in use.
-pub fn listen(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(addr)?;
-    let listener = socket.listen(BACKLOG)?.into_std()?;
-    Ok(listener)
+/// Where a client of a Unix socket comes from, as far as rules about addresses are concerned.
+const THIS_MACHINE: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A door on the shard's runtime.
+enum OpenDoor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-/// Opens the first listener of an address: unlike [`listen`] it notices that another program has it.
-///
-/// # Errors
-/// What the operating system says, e.g. that the address is in use.
-pub fn listen_alone(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> {
-    // Bound without SO_REUSEPORT, which would share the port with whoever has it; then let go.
-    let probe = if addr.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    probe.set_reuseaddr(true)?;
-    probe.bind(addr)?;
-    let addr = probe.local_addr()?;
-    drop(probe);
-    listen(addr)
+impl OpenDoor {
+    fn new(door: Door) -> io::Result<OpenDoor> {
+        Ok(match door {
+            Door::Tcp(listener) => OpenDoor::Tcp(TcpListener::from_std(listener)?),
+            Door::Unix(listener) => OpenDoor::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+
+    async fn accept(&self, listener: &Listener) -> io::Result<(Transport, SocketAddr)> {
+        match self {
+            OpenDoor::Tcp(door) => {
+                let (socket, peer) = door.accept().await?;
+                Ok((opening::prepared(socket, listener)?, peer))
+            }
+            OpenDoor::Unix(door) => {
+                let (socket, _) = door.accept().await?;
+                Ok((Transport::Unix(socket), THIS_MACHINE))
+            }
+        }
+    }
 }
 
-/// Takes connections until the node stops.
-pub(super) async fn accept(shard: ShardRef, listener: TcpListener) {
+/// Starts taking connections from a door.
+///
+/// # Errors
+/// The operating system does not let the shard wait for it.
+pub(super) fn start(shard: &ShardRef, door: Door, listener: Arc<Listener>) -> io::Result<()> {
+    let door = OpenDoor::new(door)?;
+    tokio::task::spawn_local(accept(shard.clone(), door, listener));
+    Ok(())
+}
+
+async fn accept(shard: ShardRef, door: OpenDoor, listener: Arc<Listener>) {
     let engine = shard.borrow().engine.clone();
     let mut stopping = engine.stopping.clone();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.accept(&listener) => accepted,
             _ = stopping.wait_for(|stop| *stop) => return,
         };
         match accepted {
-            Ok((stream, peer)) => match engine.admission.enter() {
-                Some(ticket) => {
-                    let _ = stream.set_nodelay(true);
-                    tokio::task::spawn_local(handshake::handshake(
-                        shard.clone(),
-                        stream,
-                        peer,
-                        ticket,
-                    ));
+            Ok((transport, peer)) => {
+                let wait = listener.connect_wait();
+                if !wait.is_zero() {
+                    count(&shard, Metric::ListenerConnectionsDelayed);
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        _ = stopping.wait_for(|stop| *stop) => return,
+                    }
                 }
-                None => {
-                    tracing::warn!(%peer, "connection refused: mqtt.max_connections is reached")
-                }
-            },
+                let node = engine.admission.enter();
+                let Some(tickets) = node.and_then(|node| listener.enter(node)) else {
+                    count(&shard, Metric::ListenerConnectionsRefused);
+                    tracing::warn!(%peer, listener = &*listener.name, "connection refused: max_connections is reached");
+                    continue;
+                };
+                let arrival = Arrival {
+                    transport,
+                    peer,
+                    listener: listener.clone(),
+                    tickets,
+                    named: Named::Nobody,
+                };
+                tokio::task::spawn_local(handshake::handshake(shard.clone(), arrival));
+            }
             Err(error) => {
-                tracing::warn!(%error, "the operating system refused a connection");
+                tracing::warn!(%error, listener = &*listener.name, "the operating system refused a connection");
                 tokio::time::sleep(REFUSED_PAUSE).await;
             }
         }
     }
+}
+
+fn count(shard: &ShardRef, metric: Metric) {
+    shard.borrow().counters.add(metric, 1);
 }

@@ -9,7 +9,7 @@ use super::{
     Shard, ShardRef,
     connection::{Connection, ConnectionId},
     drive, handshake,
-    handshake::{Adopted, send_refusal},
+    handshake::{Adopted, Newcomer, send_refusal},
     noticing::client_of,
     permission::ClientIdentity,
     screening::{self, Refusal},
@@ -19,8 +19,11 @@ use super::{
     transfer,
 };
 use crate::{
-    admission::Ticket, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
+    connect::ConnectRequest,
+    counting::ShardCounters,
+    listener::{Listener, client_rate::ClientRate},
     settings::Settings,
+    transport::Transport,
 };
 use raftmq_api::{
     counters::{Metric, Stat},
@@ -36,32 +39,14 @@ use std::{
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
     rc::Rc,
+    sync::Arc,
 };
-use tokio::net::TcpStream;
 
 /// Takes over a connection that another shard accepted.
 pub(super) fn adopt(shard: &ShardRef, adopted: Adopted) {
-    let Adopted {
-        stream,
-        request,
-        rest,
-        peer,
-        ticket,
-        handshaking,
-    } = adopted;
-    match TcpStream::from_std(stream) {
-        Ok(stream) => {
-            let shard = shard.clone();
-            tokio::task::spawn_local(admit(
-                shard,
-                stream,
-                request,
-                rest,
-                peer,
-                ticket,
-                handshaking,
-            ));
-        }
+    let peer = adopted.peer;
+    match adopted.moved(crate::transport::Detached::attach) {
+        Ok(newcomer) => drop(tokio::task::spawn_local(admit(shard.clone(), newcomer))),
         Err(error) => tracing::debug!(%peer, %error, "connection lost between shards"),
     }
 }
@@ -74,15 +59,16 @@ struct Won {
 }
 
 /// Runs the claim and establishes the connection, or refuses it.
-pub(super) async fn admit(
-    shard: ShardRef,
-    stream: TcpStream,
-    request: ConnectRequest,
-    rest: Vec<u8>,
-    peer: SocketAddr,
-    ticket: Ticket,
-    handshaking: Counted,
-) {
+pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
+    let Newcomer {
+        transport: stream,
+        listener,
+        request,
+        rest,
+        peer,
+        tickets,
+        handshaking,
+    } = newcomer;
     debug_assert_eq!(
         shard_of(&request.client_id, shard.borrow().engine.mailboxes.len()),
         shard.borrow().id
@@ -91,7 +77,7 @@ pub(super) async fn admit(
     shard.borrow_mut().note_connect(&request, peer);
     let won = {
         let _active = engine.gauges.counted(Stat::HandshakingsActive);
-        claim(&shard, &stream, &request, peer).await
+        claim(&shard, &stream, &listener, &request, peer).await
     };
     let (key, won, identity) = match won {
         Ok(won) => won,
@@ -117,15 +103,19 @@ pub(super) async fn admit(
         }
     };
     let stream = Rc::new(stream);
-    let established =
-        shard
-            .borrow_mut()
-            .establish(key, &request, &won, stream.clone(), rest, identity);
+    let established = shard.borrow_mut().establish(
+        key,
+        &request,
+        &won,
+        (stream.clone(), listener),
+        rest,
+        identity,
+    );
     drop(handshaking);
     match established {
         Some(id) => {
             shard.borrow_mut().auto_subscribe(key, id);
-            tokio::task::spawn_local(drive::drive(shard, key, id, stream, ticket));
+            tokio::task::spawn_local(drive::drive(shard, key, id, stream, tickets));
         }
         None => {
             let counters = shard.borrow().counters.clone();
@@ -140,19 +130,20 @@ pub(super) async fn admit(
 
 async fn claim(
     shard: &ShardRef,
-    stream: &TcpStream,
+    stream: &Transport,
+    listener: &Listener,
     request: &ConnectRequest,
     peer: SocketAddr,
 ) -> Result<(SlotKey, Won, ClientIdentity), Refusal> {
     let engine = shard.borrow().engine.clone();
-    let identity = screening::screen(shard, request, peer).await?;
+    let identity = screening::screen(shard, request, &listener.settings, peer).await?;
     if !engine.lease.is_held() {
         return Err(Refusal::new(
             ReasonCode::ServerUnavailable,
             "this node does not serve now",
         ));
     }
-    let mut op = claim_op(request, &engine.settings, engine.node_id, stream, peer);
+    let mut op = claim_op(request, listener, engine.node_id, stream, peer);
     set_superuser(&mut op, identity.superuser);
     let key = shard.borrow_mut().begin_claim(&request.client_id);
     let outcome = engine.propose(op).await;
@@ -196,16 +187,16 @@ async fn claim(
 
 fn claim_op(
     request: &ConnectRequest,
-    settings: &Settings,
+    listener: &Listener,
     node_id: u64,
-    stream: &TcpStream,
+    stream: &Transport,
     peer: SocketAddr,
 ) -> v1::Op {
     let now_ms = super::wall_clock_ms();
+    let settings = &listener.settings;
     let local_address = stream
         .local_addr()
-        .map(|a| a.to_string())
-        .unwrap_or_default();
+        .map_or_else(|| listener.address.clone(), |addr| addr.to_string());
     let attributes = v1::ClientAttributes {
         username: request.user_name.clone().unwrap_or_default(),
         protocol_version: u32::from(request.version.level()),
@@ -238,7 +229,7 @@ fn set_superuser(op: &mut v1::Op, superuser: bool) {
 }
 
 /// Another CONNECT won the identifier while this one was being answered.
-async fn say_taken_over(stream: &TcpStream, request: &ConnectRequest, counters: &ShardCounters) {
+async fn say_taken_over(stream: &Transport, request: &ConnectRequest, counters: &ShardCounters) {
     let mut out = Vec::new();
     if request.version == Version::V5 {
         let connack = ConnAck::default();
@@ -298,13 +289,13 @@ impl Shard {
         key: SlotKey,
         request: &ConnectRequest,
         won: &Won,
-        stream: Rc<TcpStream>,
+        place: Place,
         rest: Vec<u8>,
         identity: ClientIdentity,
     ) -> Option<ConnectionId> {
         self.begin_turn();
-        let engine = self.engine.clone();
-        let settings = &engine.settings;
+        let listener = place.1.clone();
+        let settings = &listener.settings;
         let slot = self.slots.get_mut(key)?;
         slot.claims -= 1;
         if won.epoch <= slot.lost_epoch || won.epoch < slot.epoch || self.stopping {
@@ -324,6 +315,7 @@ impl Shard {
         let slot = self.slots.get_mut(key)?;
         let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
+        slot.session.outbound.set_limits(settings.outbound_limits);
         self.replace_connection(key, previous_epoch, won.epoch);
         self.count_connected(request);
         let peer = identity.peer;
@@ -331,7 +323,7 @@ impl Shard {
         self.note_connected(request, peer, won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
-        let mut connection = Box::new(self.connection(id, request, stream, rest, identity));
+        let mut connection = Box::new(self.connection(id, request, place, rest, identity));
         connack(
             request,
             won.session_present,
@@ -391,14 +383,16 @@ impl Shard {
         &self,
         id: ConnectionId,
         request: &ConnectRequest,
-        stream: Rc<TcpStream>,
+        (stream, listener): Place,
         rest: Vec<u8>,
         identity: ClientIdentity,
     ) -> Connection {
-        let settings = &self.engine.settings;
+        let settings = &listener.settings;
+        let rate = listener.rate_limits;
         Connection {
             id,
             stream,
+            rate: rate.map(|limits| Box::new(ClientRate::new(limits, self.clock.now))),
             waker: None,
             version: request.version,
             identity: Box::new(identity),
@@ -415,9 +409,13 @@ impl Shard {
             dirty: false,
             blocked: false,
             paused: false,
+            listener,
         }
     }
 }
+
+/// What a connection travels on, and where it came in.
+type Place = (Rc<Transport>, Arc<Listener>);
 
 fn connack<'a>(
     request: &'a ConnectRequest,

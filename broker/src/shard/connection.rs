@@ -1,10 +1,13 @@
 //! One client's connection: its socket, what waits to be sent, and what the client can take.
 
 use super::permission::ClientIdentity;
-use crate::gauges::Counted;
+use crate::{
+    gauges::Counted,
+    listener::{Listener, client_rate::ClientRate},
+    transport::Transport,
+};
 use raftmq_mqtt::{codec::Version, session::Wire};
-use std::{rc::Rc, task::Waker};
-use tokio::net::TcpStream;
+use std::{rc::Rc, sync::Arc, task::Waker};
 
 /// Tells a connection from the others that its session had, or has next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +16,11 @@ pub struct ConnectionId(pub u64);
 /// An established connection. Idle, it holds no buffer.
 pub(crate) struct Connection {
     pub id: ConnectionId,
-    pub stream: Rc<TcpStream>,
+    pub stream: Rc<Transport>,
+    /// Where it came in, and what it goes by.
+    pub listener: Arc<Listener>,
+    /// What the client may still send now, if that is limited.
+    pub rate: Option<Box<ClientRate>>,
     /// Wakes the task that reads from the socket.
     pub waker: Option<Waker>,
     pub version: Version,
@@ -63,7 +70,7 @@ impl Connection {
 
     /// Writes what the socket takes now. `Ok(true)`: everything.
     pub fn write(&mut self) -> std::io::Result<bool> {
-        while self.sent < self.out.len() {
+        while self.sent < self.out.len() || !self.stream.is_flushed() {
             match self.stream.try_write(&self.out[self.sent..]) {
                 Ok(n) => self.sent += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
@@ -73,7 +80,7 @@ impl Connection {
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
-            return Ok(true);
+            return Ok(self.stream.is_flushed());
         }
         if self.sent > self.out.len() / 2 {
             self.out.drain(..self.sent);

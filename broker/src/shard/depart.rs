@@ -3,12 +3,13 @@
 use super::{
     Shard, connection::Connection, noticing::client_of, slots::SlotKey, telling::ended_because,
 };
+use crate::transport::Transport;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::{Disconnect, ReasonCode, Version};
 use raftmq_proto::v1;
 use raftmq_store::table::{Outcome, Refusal};
 use std::{rc::Rc, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 /// Why a connection ends.
 pub(super) enum End {
@@ -34,18 +35,15 @@ const RELEASE_RETRY: Duration = Duration::from_millis(100);
 
 /// Closes our side and waits a little for the client's: closing a socket that holds unread bytes
 /// would reset the connection and with it destroy what the client has not read yet.
-pub(super) async fn linger(stream: &TcpStream) {
-    if socket2::SockRef::from(stream)
-        .shutdown(std::net::Shutdown::Write)
-        .is_err()
-    {
-        return;
-    }
+pub(super) async fn linger(stream: &Transport) {
     let mut discarded = [0; 1024];
     let mut total = 0;
     let _ = timeout(LINGER, async {
-        while total < LINGER_BYTES_MAX && stream.readable().await.is_ok() {
-            match stream.try_read(&mut discarded) {
+        if stream.close_writing().await.is_err() {
+            return;
+        }
+        while total < LINGER_BYTES_MAX && stream.discardable().await.is_ok() {
+            match stream.try_discard(&mut discarded) {
                 Ok(0) => return,
                 Ok(n) => total += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
@@ -180,7 +178,7 @@ impl Shard {
         let _ = connection.write();
         // The connection's own task ends when it finds its place taken.
         connection.wake();
-        let stream: Rc<TcpStream> = connection.stream;
+        let stream: Rc<Transport> = connection.stream;
         tokio::task::spawn_local(async move { linger(&stream).await });
     }
 

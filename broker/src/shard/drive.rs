@@ -5,41 +5,42 @@
 //! which saves the system call that would only say "nothing there".
 
 use super::{
-    Shard, ShardRef,
+    READ_BUFFER_BYTES, Shard, ShardRef,
     connection::{Connection, ConnectionId},
     packets::Next,
     slots::SlotKey,
 };
-use crate::admission::Ticket;
+use crate::{listener::Tickets, transport::Transport};
+use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::ReasonCode;
 use std::{
     io::ErrorKind,
     rc::Rc,
     task::{Context, Poll},
 };
-use tokio::{io::Interest, net::TcpStream};
 
 /// Full reads in a row before the other connections get their turn.
 const READS_PER_TURN_MAX: usize = 8;
+
+/// Bytes read at once from a client whose messages or bytes are counted.
+const LIMITED_READ_BYTES: usize = 32 * 1024;
 
 /// Runs until the connection is closed by either side.
 pub(super) async fn drive(
     shard: ShardRef,
     key: SlotKey,
     id: ConnectionId,
-    stream: Rc<TcpStream>,
-    ticket: Ticket,
+    stream: Rc<Transport>,
+    tickets: Tickets,
 ) {
-    let _ticket = ticket;
+    let _tickets = tickets;
     std::future::poll_fn(|cx| shard.borrow_mut().poll_connection(key, id, &stream, cx)).await;
 }
 
 /// What one read brought.
 enum Read {
-    /// The socket may have more.
-    Full,
-    /// The socket is empty now.
-    Short,
+    /// Whatever there was.
+    Done,
     Closed,
 }
 
@@ -58,12 +59,17 @@ impl Shard {
         &mut self,
         key: SlotKey,
         id: ConnectionId,
-        stream: &TcpStream,
+        stream: &Transport,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         self.begin_turn();
         let Some(connection) = self.connection_of(key, id) else {
             return Poll::Ready(());
+        };
+        // Of a client that is counted not much more is read at once than it may send.
+        let room = match connection.rate {
+            Some(_) => LIMITED_READ_BYTES,
+            None => READ_BUFFER_BYTES,
         };
         if connection
             .waker
@@ -87,9 +93,9 @@ impl Shard {
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            match self.read(key, id, stream) {
+            match self.read(key, id, stream, room) {
                 Read::Closed => return Poll::Ready(()),
-                Read::Short | Read::Full => {}
+                Read::Done => {}
             }
             match self.connection_of(key, id) {
                 None => return Poll::Ready(()),
@@ -137,31 +143,36 @@ impl Shard {
         }
     }
 
-    fn read(&mut self, key: SlotKey, id: ConnectionId, stream: &TcpStream) -> Read {
+    fn read(&mut self, key: SlotKey, id: ConnectionId, stream: &Transport, room: usize) -> Read {
         let mut buffer = std::mem::take(&mut self.read_buffer);
-        let read = match stream.try_read(&mut buffer) {
+        let read = match stream.try_read(&mut buffer[..room]) {
             Ok(0) => {
                 self.lost(key, "closed by the client");
                 Read::Closed
             }
             Ok(n) => {
-                let short = n < buffer.len();
-                if short {
-                    let _ = stream.try_io(Interest::READABLE, || -> std::io::Result<()> {
-                        Err(ErrorKind::WouldBlock.into())
-                    });
-                }
                 self.feed(key, id, &buffer[..n]);
-                if short { Read::Short } else { Read::Full }
+                Read::Done
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Short,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Read::Done,
             Err(error) => {
                 self.lost(key, &format!("read: {error}"));
                 Read::Closed
             }
         };
         self.read_buffer = buffer;
+        if !stream.is_flushed() {
+            self.flush_later(key, id);
+        }
         read
+    }
+
+    /// What a layer has to say, and the socket has not taken, goes on when it takes something again.
+    fn flush_later(&mut self, key: SlotKey, id: ConnectionId) {
+        if let Some(connection) = self.connection_of(key, id) {
+            connection.blocked = true;
+            connection.wake();
+        }
     }
 
     /// Bytes from the socket: handles the packets that are complete and keeps the rest.
@@ -171,6 +182,9 @@ impl Shard {
             return;
         };
         connection.heard_at = now;
+        if let Some(rate) = &mut connection.rate {
+            rate.took_bytes(bytes.len());
+        }
         let mut partial = std::mem::take(&mut connection.partial);
         let (used, next) = if partial.is_empty() {
             let (used, next) = self.packets(key, id, bytes);
@@ -188,8 +202,11 @@ impl Shard {
             return;
         };
         connection.partial = partial;
+        let is_limited = connection.rate.is_some();
         match next {
+            Next::More if is_limited && self.is_throttled(key, id) => self.throttle(key, id),
             Next::More => {}
+            Next::Throttle => self.throttle(key, id),
             Next::Pause => self.pause(key, id),
             Next::Close(reason, why) => self.close(key, reason, &why),
             Next::Goodbye {
@@ -197,6 +214,19 @@ impl Shard {
                 expiry_seconds,
             } => self.goodbye(key, discard_will, expiry_seconds),
         }
+    }
+
+    /// Whether the client has sent what it may for now.
+    pub(super) fn is_throttled(&mut self, key: SlotKey, id: ConnectionId) -> bool {
+        let now = self.clock.now;
+        self.connection_of(key, id)
+            .and_then(|connection| connection.rate.as_mut())
+            .is_some_and(|rate| !rate.may_read(now))
+    }
+
+    fn throttle(&mut self, key: SlotKey, id: ConnectionId) {
+        self.counters.add(Metric::ClientThrottled, 1);
+        self.pause(key, id);
     }
 
     /// Reads nothing from this connection until the ticker finds that it can go on.

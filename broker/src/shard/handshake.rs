@@ -3,45 +3,78 @@
 //! The shard that accepted the socket reads the CONNECT and hands the connection to the shard that
 //! owns the client identifier; from then on it never moves.
 
-use super::{ShardRef, admit, mailbox::Mail, shard_of};
+use super::{ShardRef, admit, mailbox::Mail, opening, opening::Opened, shard_of};
 use crate::{
-    admission::Ticket, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
-    proxy_protocol,
+    connect::ConnectRequest,
+    counting::ShardCounters,
+    gauges::Counted,
+    listener::{Listener, Tickets},
+    transport::{Detached, Transport, tls::Named},
 };
 use raftmq_api::counters::{Metric, Stat};
 use raftmq_mqtt::codec::{
     self, ConnAck, DecodeError, Frame, Packet, PacketType, ReasonCode, Version,
 };
-use std::{net::SocketAddr, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 
-/// A connection whose CONNECT has been read, on its way to its shard.
-pub(crate) struct Adopted {
-    pub stream: std::net::TcpStream,
+/// A socket that has just been accepted.
+pub(crate) struct Arrival {
+    pub transport: Transport,
+    /// Who is at its other end.
+    pub peer: SocketAddr,
+    pub listener: Arc<Listener>,
+    pub tickets: Tickets,
+    /// What a certificate has already named the client.
+    pub named: Named,
+}
+
+/// A connection whose CONNECT has been read.
+pub(crate) struct Newcomer<T> {
+    pub transport: T,
+    pub listener: Arc<Listener>,
     pub request: ConnectRequest,
     /// Bytes that came behind CONNECT.
     pub rest: Vec<u8>,
     pub peer: SocketAddr,
-    pub ticket: Ticket,
+    pub tickets: Tickets,
     /// Shows the handshake in the gauge, until CONNACK.
     pub handshaking: Counted,
 }
 
-/// Bytes read at once while a CONNECT is awaited.
-const CONNECT_READ_BYTES: usize = 1024;
+/// A connection on its way to its shard.
+pub(crate) type Adopted = Newcomer<Detached>;
+
+impl<T> Newcomer<T> {
+    /// The same with its transport on another thread, or on this one.
+    pub fn moved<U, E>(self, transport: impl FnOnce(T) -> Result<U, E>) -> Result<Newcomer<U>, E> {
+        Ok(Newcomer {
+            transport: transport(self.transport)?,
+            listener: self.listener,
+            request: self.request,
+            rest: self.rest,
+            peer: self.peer,
+            tickets: self.tickets,
+            handshaking: self.handshaking,
+        })
+    }
+}
 
 /// Reads CONNECT and passes the connection on; closes it when that does not work out.
-pub(super) async fn handshake(
-    shard: ShardRef,
-    stream: TcpStream,
-    peer: SocketAddr,
-    ticket: Ticket,
-) {
+pub(super) async fn handshake(shard: ShardRef, arrival: Arrival) {
     let engine = shard.borrow().engine.clone();
     let counters = shard.borrow().counters.clone();
     let handshaking = engine.gauges.counted(Stat::Handshakings);
     let deadline = engine.settings.connect_timeout;
-    let received = match timeout(deadline, receive_connect(&shard, &stream, peer)).await {
+    let Arrival {
+        transport,
+        peer,
+        listener,
+        tickets,
+        named,
+    } = arrival;
+    let receiving = receive_connect(&counters, transport, peer, &listener, named);
+    let received = match timeout(deadline, receiving).await {
         Ok(received) => received,
         Err(_) => {
             counters.add(Metric::ClientHandshakingTimeout, 1);
@@ -49,47 +82,57 @@ pub(super) async fn handshake(
             return;
         }
     };
-    let Some((request, rest, peer)) = received else {
+    let Some((transport, request, rest, peer)) = received else {
         return;
     };
     let owner = shard_of(&request.client_id, engine.mailboxes.len());
     let is_mine = owner == shard.borrow().id;
+    let newcomer = Newcomer {
+        transport,
+        listener,
+        request,
+        rest,
+        peer,
+        tickets,
+        handshaking,
+    };
     if is_mine {
-        admit::admit(shard, stream, request, rest, peer, ticket, handshaking).await;
+        admit::admit(shard, newcomer).await;
         return;
     }
-    match stream.into_std() {
-        Ok(stream) => {
-            let adopted = Adopted {
-                stream,
-                request,
-                rest,
-                peer,
-                ticket,
-                handshaking,
-            };
-            engine.mailboxes[owner.index()].put(Mail::Adopt(Box::new(adopted)));
-        }
+    match newcomer.moved(Transport::detach) {
+        Ok(adopted) => engine.mailboxes[owner.index()].put(Mail::Adopt(Box::new(adopted))),
         Err(error) => tracing::debug!(%peer, %error, "connection lost during CONNECT"),
     }
 }
 
-type Received = (ConnectRequest, Vec<u8>, SocketAddr);
+type Received = (Transport, ConnectRequest, Vec<u8>, SocketAddr);
 
 async fn receive_connect(
-    shard: &ShardRef,
-    stream: &TcpStream,
-    socket_peer: SocketAddr,
+    counters: &ShardCounters,
+    transport: Transport,
+    peer: SocketAddr,
+    listener: &Listener,
+    named: Named,
 ) -> Option<Received> {
-    let (settings, counters) = {
-        let shard = shard.borrow();
-        (shard.engine.settings.clone(), shard.counters.clone())
+    let opened = match opening::open(transport, peer, listener).await {
+        Ok(opened) => opened,
+        Err(why) => {
+            counters.add(Metric::ListenerHandshakeError, 1);
+            tracing::debug!(%peer, listener = &*listener.name, why, "no MQTT");
+            return None;
+        }
     };
-    let mut peer = socket_peer;
-    let mut bytes = Vec::new();
-    if settings.believes_proxy(socket_peer.ip()) {
-        peer = receive_proxy_header(stream, &mut bytes, socket_peer).await?;
-    }
+    let Opened {
+        transport,
+        mut bytes,
+        peer,
+        named: by_tls,
+    } = opened;
+    let named = match by_tls {
+        Named::Nobody => named,
+        by_tls => by_tls,
+    };
     loop {
         // The first byte tells already; the rest of something else is not waited for.
         if bytes
@@ -99,25 +142,63 @@ async fn receive_connect(
             tracing::debug!(%peer, "the first packet is not CONNECT [MQTT-3.1.0-1]");
             return None;
         }
-        match codec::frame(&bytes, settings.max_packet_size) {
+        match codec::frame(&bytes, listener.settings.max_packet_size) {
             Ok(Some(frame)) => {
                 counters.add(Metric::ClientConnect, 1);
                 let total_len = frame.total_len;
-                return match read_connect(&frame) {
-                    Ok(request) => Some((request, bytes[total_len..].to_vec(), peer)),
+                let request = match read_connect(&frame) {
+                    Ok(request) => request,
                     Err(error) => {
-                        refuse(stream, &frame, error, peer, &counters).await;
+                        refuse(&transport, &frame, error, peer, counters).await;
+                        return None;
+                    }
+                };
+                return match certified(request, &named, listener) {
+                    Ok(request) => Some((transport, request, bytes[total_len..].to_vec(), peer)),
+                    Err((version, reason)) => {
+                        tracing::debug!(%peer, ?reason, "CONNECT refused for its certificate");
+                        let connack = ConnAck {
+                            reason_code: reason,
+                            ..ConnAck::default()
+                        };
+                        send_refusal(&transport, version, &connack, counters).await;
+                        super::depart::linger(&transport).await;
                         None
                     }
                 };
             }
-            Ok(None) => receive(stream, &mut bytes).await?,
+            Ok(None) => receive(&transport, &mut bytes).await?,
             Err(error) => {
                 tracing::debug!(%peer, %error, "not MQTT");
                 return None;
             }
         }
     }
+}
+
+/// The CONNECT with what the client's certificate says that it is.
+fn certified(
+    mut request: ConnectRequest,
+    named: &Named,
+    listener: &Listener,
+) -> Result<ConnectRequest, (Version, ReasonCode)> {
+    let name = match named {
+        Named::Nobody => return Ok(request),
+        Named::Unfit => return Err((request.version, ReasonCode::NotAuthorized)),
+        Named::Name(name) => name,
+    };
+    request.is_certified = true;
+    if listener.certificate_use.names_client() {
+        // A client that says that it is another one is not told that it is not.
+        if !request.is_assigned && request.client_id != *name {
+            return Err((request.version, ReasonCode::ClientIdentifierNotValid));
+        }
+        request.set_client_id(name);
+    }
+    if listener.certificate_use.names_user() {
+        request.user_name = Some(name.clone());
+    }
+    Ok(request)
 }
 
 fn read_connect(frame: &Frame<'_>) -> Result<ConnectRequest, DecodeError> {
@@ -128,39 +209,12 @@ fn read_connect(frame: &Frame<'_>) -> Result<ConnectRequest, DecodeError> {
     }
 }
 
-async fn receive_proxy_header(
-    stream: &TcpStream,
-    bytes: &mut Vec<u8>,
-    socket_peer: SocketAddr,
-) -> Option<SocketAddr> {
-    loop {
-        if bytes.is_empty() {
-            receive(stream, bytes).await?;
-            continue;
-        }
-        if !proxy_protocol::may_begin(bytes) {
-            return Some(socket_peer);
-        }
-        match proxy_protocol::parse(bytes) {
-            Ok(Some(header)) => {
-                bytes.drain(..header.len);
-                return Some(header.source.unwrap_or(socket_peer));
-            }
-            Ok(None) => receive(stream, bytes).await?,
-            Err(error) => {
-                tracing::debug!(peer = %socket_peer, %error, "connection refused");
-                return None;
-            }
-        }
-    }
-}
-
-/// Appends what the socket has; `None` when the peer closed it.
-async fn receive(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
+/// Appends what the stream has; `None` when the peer closed it.
+pub(super) async fn receive(stream: &Transport, bytes: &mut Vec<u8>) -> Option<()> {
     loop {
         stream.readable().await.ok()?;
         let at = bytes.len();
-        bytes.resize(at + CONNECT_READ_BYTES, 0);
+        bytes.resize(at + stream.read_room(), 0);
         match stream.try_read(&mut bytes[at..]) {
             Ok(0) => return None,
             Ok(n) => {
@@ -175,7 +229,7 @@ async fn receive(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
 
 /// Answers a CONNECT that breaks a rule, in the words of its version.
 async fn refuse(
-    stream: &TcpStream,
+    stream: &Transport,
     frame: &Frame<'_>,
     error: DecodeError,
     peer: SocketAddr,
@@ -199,7 +253,7 @@ pub(super) fn can_be_told(version: Version, reason: ReasonCode) -> bool {
 
 /// Sends a refusing CONNACK, unless the version has no word for the reason, and counts it.
 pub(super) async fn send_refusal(
-    stream: &TcpStream,
+    stream: &Transport,
     version: Version,
     connack: &ConnAck<'_>,
     counters: &ShardCounters,
@@ -209,11 +263,7 @@ pub(super) async fn send_refusal(
         return;
     }
     count_refusal(counters, connack.reason_code);
-    let _ = timeout(REFUSAL_TIMEOUT, async {
-        stream.writable().await.ok()?;
-        stream.try_write(&out).ok()
-    })
-    .await;
+    let _ = timeout(REFUSAL_TIMEOUT, stream.write_all(&out)).await;
 }
 
 fn count_refusal(counters: &ShardCounters, reason: ReasonCode) {

@@ -5,7 +5,11 @@
 //! Control mail (connections, table events, questions) is not bounded here: each kind is bounded
 //! where it comes from (accepted sockets, proposals under way, API requests).
 
-use super::{Shard, ShardRef, events::SessionEvent, handshake::Adopted};
+use super::{
+    Shard, ShardRef,
+    events::SessionEvent,
+    handshake::{self, Adopted, Arrival},
+};
 use crate::link::BatchGate;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -30,6 +34,8 @@ pub(crate) enum Mail {
         /// Told when they are taken, if another node waits for that.
         gate: Option<Arc<BatchGate>>,
     },
+    /// A connection that was accepted elsewhere.
+    Arrived(Box<dyn FnOnce() -> std::io::Result<Arrival> + Send>),
     /// A connection whose client identifier belongs to this shard.
     Adopt(Box<Adopted>),
     /// Something happened to a session in the replicated table.
@@ -127,6 +133,12 @@ fn open(shard: &ShardRef, mail: Mail) {
                 gate.taken();
             }
         }
+        Mail::Arrived(arrive) => match arrive() {
+            Ok(arrival) => {
+                tokio::task::spawn_local(handshake::handshake(shard.clone(), arrival));
+            }
+            Err(error) => tracing::debug!(%error, "connection lost on its way to a shard"),
+        },
         Mail::Adopt(adopted) => super::admit::adopt(shard, *adopted),
         Mail::Session(event) => shard.borrow_mut().session_event(event),
         Mail::LostLife => shard.borrow_mut().lost_life(),

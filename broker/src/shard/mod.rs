@@ -11,7 +11,7 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`accept`], [`handshake`], [`screening`], [`admit`] | from a socket to an owned session |
+//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`admit`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
@@ -36,6 +36,7 @@ mod handshake;
 mod inspect;
 pub mod mailbox;
 mod noticing;
+mod opening;
 mod packets;
 mod permission;
 mod publish;
@@ -54,6 +55,7 @@ use crate::{
     link::LinkList,
     plugin::ExtensionsView,
     router::TopicCache,
+    settings::Settings,
 };
 use connection::ConnectionId;
 use raftmq_mqtt::fanout::Scratch;
@@ -67,15 +69,15 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-pub use accept::{listen, listen_alone};
 pub use away::DrainLoad;
 pub use deferred::PublishOutcome;
 pub use explain::Reception;
+pub(crate) use handshake::Arrival;
 pub use inspect::{LiveSession, Load, SubscribeRefusal};
 pub(crate) use inspect::{
     subscribe as subscribe_in_session, unsubscribe as unsubscribe_in_session,
 };
-pub use runtime::{ShardThreads, start};
+pub use runtime::{Doors, ShardThreads, start};
 pub(crate) use subscribe::publication_of;
 pub(crate) use transfer::hand_out_session;
 
@@ -133,6 +135,8 @@ pub struct Shard {
     last_connection_id: u64,
     lease_lost_at: Option<Instant>,
     stopping: bool,
+    /// Some listener's clients may not use as many levels of topics as there can be.
+    limits_levels: bool,
 }
 
 /// Time as of the beginning of the current turn.
@@ -209,8 +213,16 @@ impl Shard {
             last_connection_id: 0,
             lease_lost_at: None,
             stopping: false,
+            limits_levels: engine.limits_levels(),
             engine,
         }
+    }
+
+    /// What a client goes by: its listener's settings, or those of `mqtt` when it is not connected.
+    fn settings_of(&self, key: SlotKey) -> &Settings {
+        let slot = self.slots.get(key);
+        let connection = slot.and_then(|slot| slot.connection.as_deref());
+        connection.map_or(&self.engine.settings, |c| &c.listener.settings)
     }
 
     /// What a turn of the loop begins with.

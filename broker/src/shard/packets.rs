@@ -14,6 +14,8 @@ pub(super) enum Next {
     More,
     /// Not now: this packet is looked at again later.
     Pause,
+    /// Not now, because the client has sent as many as it may.
+    Throttle,
     /// It is closed, with this reason.
     Close(ReasonCode, String),
     /// The client said DISCONNECT.
@@ -35,7 +37,8 @@ impl Shard {
             return (bytes.len(), Next::More);
         };
         let version = connection.version;
-        let max_packet_size = self.engine.settings.max_packet_size;
+        let max_packet_size = connection.listener.settings.max_packet_size;
+        let is_limited = connection.rate.is_some();
         // Checked once per read: what was accepted while the lease was held counts as accepted then.
         if !self.engine.lease.is_held() {
             return (0, Next::Pause);
@@ -50,6 +53,11 @@ impl Shard {
                     return (used, close(error));
                 }
             };
+            let is_counted =
+                is_limited && PacketType::of(frame.first_byte) == Some(PacketType::Publish);
+            if is_counted && !self.has_message_left(key, id) {
+                return (used, Next::Throttle);
+            }
             let next = match codec::decode(version, &frame) {
                 Ok(packet) => self.packet(key, &packet),
                 Err(error) => {
@@ -60,13 +68,24 @@ impl Shard {
             match next {
                 Next::More => used += frame.total_len,
                 Next::Pause => return (used, Next::Pause),
+                Next::Throttle => return (used, Next::Throttle),
                 end => return (used + frame.total_len, end),
             }
             // Handling a packet can end the connection, e.g. when a write fails.
-            if self.connection_of(key, id).is_none() {
+            let Some(connection) = self.connection_of(key, id) else {
                 return (bytes.len(), Next::More);
+            };
+            if let (true, Some(rate)) = (is_counted, &mut connection.rate) {
+                rate.took_message();
             }
         }
+    }
+
+    fn has_message_left(&mut self, key: SlotKey, id: ConnectionId) -> bool {
+        let now = self.clock.now;
+        self.connection_of(key, id)
+            .and_then(|connection| connection.rate.as_mut())
+            .is_none_or(|rate| rate.has_message(now))
     }
 
     fn packet(&mut self, key: SlotKey, packet: &Packet<'_>) -> Next {

@@ -72,6 +72,9 @@ impl Shard {
             topic: &topic,
             ..*publish
         };
+        if self.limits_levels && !self.settings_of(key).allows_levels(publish.topic) {
+            return Err(ReasonCode::TopicNameInvalid);
+        }
         let route = match self.cached_route(publish.topic) {
             Some(route) => route,
             None => self.first_route(publish.topic)?,
@@ -90,7 +93,7 @@ impl Shard {
                 && slot
                     .session
                     .inbound
-                    .exceeds(self.engine.settings.max_inflight)
+                    .exceeds(connection.listener.settings.max_inflight)
             {
                 return Err(ReasonCode::ReceiveMaximumExceeded);
             }
@@ -282,7 +285,7 @@ impl Shard {
 
     /// A topic that is not in the cache: checks the name before asking the table.
     fn first_route(&mut self, topic: &str) -> Result<Arc<Route>, ReasonCode> {
-        if topic::validate_name(topic).is_err() || !self.engine.settings.allows_levels(topic) {
+        if topic::validate_name(topic).is_err() {
             return Err(ReasonCode::TopicNameInvalid);
         }
         Ok(self.route(topic))

@@ -1,9 +1,9 @@
 //! The threads of the shards.
 
 use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, sweep};
-use crate::engine::Engine;
+use crate::{engine::Engine, listener::open::Door};
 use std::{cell::RefCell, rc::Rc, sync::Arc, thread::JoinHandle};
-use tokio::{net::TcpListener, task::LocalSet};
+use tokio::task::LocalSet;
 
 /// The running shards of a node.
 pub struct ShardThreads {
@@ -21,22 +21,22 @@ impl ShardThreads {
     }
 }
 
-/// Starts one thread per listener; each listens on the same address.
+/// What one shard accepts connections from: doors, each with its listener's place in the engine.
+pub type Doors = Vec<(usize, Door)>;
+
+/// Starts one thread for each set of doors.
 ///
 /// # Errors
 /// The operating system gives no thread.
-pub fn start(
-    engine: &Arc<Engine>,
-    listeners: Vec<std::net::TcpListener>,
-) -> std::io::Result<ShardThreads> {
-    let mut threads = Vec::with_capacity(listeners.len());
-    for (index, listener) in listeners.into_iter().enumerate() {
+pub fn start(engine: &Arc<Engine>, doors: Vec<Doors>) -> std::io::Result<ShardThreads> {
+    let mut threads = Vec::with_capacity(doors.len());
+    for (index, doors) in doors.into_iter().enumerate() {
         let id = ShardId(index as u16);
         let engine = engine.clone();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
-                if let Err(error) = run(id, engine, listener) {
+                if let Err(error) = run(id, engine, doors) {
                     tracing::error!(%error, shard = id.0, "a shard could not start");
                 }
             })?;
@@ -45,7 +45,7 @@ pub fn start(
     Ok(ShardThreads { threads })
 }
 
-fn run(id: ShardId, engine: Arc<Engine>, listener: std::net::TcpListener) -> std::io::Result<()> {
+fn run(id: ShardId, engine: Arc<Engine>, doors: Doors) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -53,13 +53,15 @@ fn run(id: ShardId, engine: Arc<Engine>, listener: std::net::TcpListener) -> std
     runtime.block_on(tasks.run_until(async move {
         let mailbox = engine.mailboxes[id.index()].clone();
         let mut ended = engine.ended.clone();
-        let listener = TcpListener::from_std(listener)?;
+        let listeners = engine.listeners.clone();
         let shard: ShardRef = Rc::new_cyclic(|me| {
             let mut shard = Shard::new(id, engine);
             shard.me = me.clone();
             RefCell::new(shard)
         });
-        tokio::task::spawn_local(accept::accept(shard.clone(), listener));
+        for (place, door) in doors {
+            accept::start(&shard, door, listeners[place].clone())?;
+        }
         tokio::task::spawn_local(mailbox::receive(shard.clone(), mailbox));
         tokio::task::spawn_local(flush::flusher(shard.clone()));
         tokio::task::spawn_local(sweep::sweeper(shard.clone()));

@@ -48,18 +48,18 @@ impl Refusal {
 pub(super) async fn screen(
     shard: &ShardRef,
     request: &ConnectRequest,
+    settings: &Settings,
     peer: SocketAddr,
 ) -> Result<ClientIdentity, Refusal> {
-    check(shard, request)?;
+    check(shard, request, settings)?;
     let grant = authenticate(shard, request, peer).await?;
     let identity = ClientIdentity::new(request.user_name.as_deref(), peer, grant);
     check_will_access(shard, request, &identity)?;
     Ok(identity)
 }
 
-fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
+fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Result<(), Refusal> {
     let shard = shard.borrow();
-    let settings = &shard.engine.settings;
     if shard.stopping {
         return Err(Refusal::new(
             ReasonCode::ServerUnavailable,
@@ -97,7 +97,7 @@ async fn authenticate(
         shard.extensions.get().clone()
     };
     if extensions.authenticators.is_empty() {
-        return admit_unknown(shard, request.user_name.is_some());
+        return admit_unknown(shard, request.user_name.is_some() || request.is_certified);
     }
     let credentials = Credentials {
         client_id: request.client_id.clone(),
@@ -107,7 +107,7 @@ async fn authenticate(
         protocol_version: request.version.level(),
     };
     match plugin::decide(&extensions.authenticators, credentials).await {
-        Decision::Pass => admit_unknown(shard, false),
+        Decision::Pass => admit_unknown(shard, request.is_certified),
         Decision::Admit(grant) => Ok(grant),
         Decision::Deny(denial) => Err(match denial {
             Denial::BadCredentials => Refusal::new(

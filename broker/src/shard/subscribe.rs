@@ -110,18 +110,20 @@ impl Shard {
     ) -> Entry {
         let mut granted = options;
         granted.qos = options.qos.min(self.engine.settings.max_qos);
-        let subscription = self.checked(client_id, filter).and_then(|(share, filter)| {
-            let filter = self.rewritten_filter(key, filter);
-            if !self.may_subscribe(key, &filter) {
-                return Err(ReasonCode::NotAuthorized);
-            }
-            Ok(v1::Subscription {
-                filter: filter.into_owned(),
-                share: share.to_owned(),
-                options: u32::from(granted.byte()),
-                id: identifier.map_or(0, |id| id.get()),
-            })
-        });
+        let subscription = self
+            .checked(key, client_id, filter)
+            .and_then(|(share, filter)| {
+                let filter = self.rewritten_filter(key, filter);
+                if !self.may_subscribe(key, &filter) {
+                    return Err(ReasonCode::NotAuthorized);
+                }
+                Ok(v1::Subscription {
+                    filter: filter.into_owned(),
+                    share: share.to_owned(),
+                    options: u32::from(granted.byte()),
+                    id: identifier.map_or(0, |id| id.get()),
+                })
+            });
         Entry {
             subscription,
             options: granted,
@@ -131,10 +133,11 @@ impl Shard {
     /// Share group (empty: none) and topic filter.
     fn checked<'f>(
         &self,
+        key: SlotKey,
         client_id: &str,
         filter: &'f str,
     ) -> Result<(&'f str, &'f str), ReasonCode> {
-        let settings = &self.engine.settings;
+        let settings = self.settings_of(key);
         let parsed =
             topic::SharedFilter::parse(filter).map_err(|_| ReasonCode::TopicFilterInvalid)?;
         if !settings.allows_levels(parsed.filter) {

@@ -108,9 +108,14 @@ impl Shard {
         if !self.engine.lease.is_held() || self.ways_are_full() {
             return;
         }
+        self.clock.tick();
         let paused: Vec<(SlotKey, ConnectionId)> = std::mem::take(&mut self.paused);
         for (key, id) in paused {
-            self.unpause(key, id);
+            if self.is_throttled(key, id) {
+                self.paused.push((key, id));
+            } else {
+                self.unpause(key, id);
+            }
         }
     }
 

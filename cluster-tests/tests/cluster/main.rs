@@ -28,6 +28,8 @@ mod t69_large_answers;
 mod t70_bad_packets;
 mod t71_slow_clients;
 mod t72_full_disk;
+mod t73_transports;
+mod t74_listener_limits;
 mod t80_graceful_stop;
 mod t84_plugins;
 mod t85_authentication;

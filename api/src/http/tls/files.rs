@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// A file beyond this is no certificate.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -32,7 +32,8 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    pub(super) fn new(file: &Path, why: impl Into<String>) -> Self {
+    /// One file, and what is wrong with it.
+    pub fn new(file: &Path, why: impl Into<String>) -> Self {
         Self {
             file: file.to_owned(),
             why: why.into(),
@@ -41,9 +42,11 @@ impl TlsError {
 }
 
 impl TlsFiles {
-    pub(super) fn read(
-        &self,
-    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    /// The chain, at least one certificate, and the key.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not what it should be.
+    pub fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let chain = certificates(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?);
         let key = key.map_err(|error| TlsError::new(&self.key, no_key(&error)))?;
@@ -51,7 +54,7 @@ impl TlsFiles {
     }
 
     /// Certificate and key are fine, each by itself.
-    pub(super) fn unfit(&self, error: &rustls::Error) -> TlsError {
+    pub fn unfit(&self, error: &rustls::Error) -> TlsError {
         match error {
             rustls::Error::InconsistentKeys(_) => {
                 let certificate = self.certificate.display();
@@ -68,7 +71,10 @@ impl TlsFiles {
 }
 
 /// All certificates of a PEM file, at least one.
-pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+///
+/// # Errors
+/// The file cannot be read, or has none.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bytes = read(file)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain = chain.map_err(|error| TlsError::new(file, broken(&error)))?;
@@ -76,6 +82,22 @@ pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(TlsError::new(file, "has no '-----BEGIN CERTIFICATE-----'"));
     }
     Ok(chain)
+}
+
+/// All revocation lists (RFC 5280 §5) of a PEM file, at least one.
+///
+/// # Errors
+/// The file cannot be read, or has none.
+pub fn revocation_lists(
+    file: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let bytes = read(file)?;
+    let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    let lists = lists.map_err(|error| TlsError::new(file, broken(&error)))?;
+    if lists.is_empty() {
+        return Err(TlsError::new(file, "has no '-----BEGIN X509 CRL-----'"));
+    }
+    Ok(lists)
 }
 
 /// A whole file, if it is not too large to be what is looked for.
@@ -110,16 +132,24 @@ fn broken(error: &PemError) -> &'static str {
     }
 }
 
-/// By what a changed file is known: time, size and place of both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp([Option<(i64, i64, u64, u64)>; 2]);
+/// By what changed files are known: time, size and place of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStamp(Vec<Option<(i64, i64, u64, u64)>>);
 
-impl Stamp {
-    pub(super) fn of(files: &TlsFiles) -> Self {
+impl FileStamp {
+    /// How these files are now.
+    pub fn of<'p>(files: impl IntoIterator<Item = &'p Path>) -> Self {
         let stamp = |file: &Path| {
             let found = fs::metadata(file).ok()?;
             Some((found.mtime(), found.mtime_nsec(), found.size(), found.ino()))
         };
-        Self([stamp(&files.certificate), stamp(&files.key)])
+        Self(files.into_iter().map(stamp).collect())
+    }
+}
+
+impl TlsFiles {
+    /// How both are now.
+    pub fn stamp(&self) -> FileStamp {
+        FileStamp::of([&*self.certificate, &*self.key])
     }
 }

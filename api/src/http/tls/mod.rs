@@ -14,9 +14,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub use certificate::Validity;
-use files::Stamp;
-pub(crate) use files::certificates;
-pub use files::{TlsError, TlsFiles};
+pub use files::{FileStamp, TlsError, TlsFiles, certificates, revocation_lists};
 
 /// How often it is looked whether the files have changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -26,12 +24,12 @@ pub struct Tls {
     files: TlsFiles,
     current: RwLock<Arc<Identity>>,
     /// The files that were read last, also when they were of no use: they are told of once.
-    looked_at: Mutex<Stamp>,
+    looked_at: Mutex<FileStamp>,
 }
 
 /// A certificate and its key, checked to belong together; not in force yet.
 pub struct TlsIdentity {
-    stamp: Stamp,
+    stamp: FileStamp,
     identity: Arc<Identity>,
 }
 
@@ -66,7 +64,7 @@ impl Tls {
     pub fn put_in_force(&self, read: &TlsIdentity) {
         let current = self.current.write();
         *current.unwrap_or_else(PoisonError::into_inner) = read.identity.clone();
-        self.looked_at(read.stamp);
+        self.looked_at(read.stamp.clone());
     }
 
     /// Where certificate and key are.
@@ -89,16 +87,16 @@ impl Tls {
     }
 
     /// Whether the files are other ones than last time; they count as looked at then.
-    fn looked_at(&self, stamp: Stamp) -> bool {
+    fn looked_at(&self, stamp: FileStamp) -> bool {
         let looked_at = self.looked_at.lock();
         let mut looked_at = looked_at.unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *looked_at, stamp) != stamp
+        std::mem::replace(&mut *looked_at, stamp.clone()) != stamp
     }
 
     /// Takes the files over if they have changed. A certificate and a key that do not belong together are
     /// usually just being written: the ones in force stay, until the files change once more.
     fn follow(&self) {
-        let stamp = Stamp::of(&self.files);
+        let stamp = self.files.stamp();
         if !self.looked_at(stamp) {
             return;
         }
@@ -117,7 +115,7 @@ impl Tls {
 
 fn identity(files: &TlsFiles) -> Result<TlsIdentity, TlsError> {
     // Before the files are read: a change in between is seen next time.
-    let stamp = Stamp::of(files);
+    let stamp = files.stamp();
     let (chain, key) = files.read()?;
     let validity = Validity::of(&chain, &files.certificate)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

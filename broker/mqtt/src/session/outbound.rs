@@ -112,6 +112,11 @@ impl Outbound {
         }
     }
 
+    /// From now on it goes by these; what is queued beyond them stays.
+    pub fn set_limits(&mut self, limits: OutboundLimits) {
+        self.limits = limits;
+    }
+
     /// Delivers `message` now if it can be, else queues it.
     pub fn offer(
         &mut self,

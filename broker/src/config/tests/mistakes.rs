@@ -87,14 +87,16 @@ const WRONG_FILES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[mqtt]\nproxy_protocol = \"v1\"\n",
+        "[mqtt]\nproxy_protocol = \"v3\"\n",
         &[
-            "FILE:2:18: mqtt.proxy_protocol: version 1 of the PROXY protocol is not supported: let the load balancer send version 2 (HAProxy: send-proxy-v2)",
+            "FILE:2:18: mqtt.proxy_protocol: expected \"off\" or \"v1\" or \"v2\" or \"any\", found \"v3\"",
         ],
     ),
     (
         "[mqtt]\nproxy_protocol = true\n",
-        &["FILE:2:18: mqtt.proxy_protocol: expected \"off\" or \"v2\", found a boolean"],
+        &[
+            "FILE:2:18: mqtt.proxy_protocol: expected \"off\" or \"v1\" or \"v2\" or \"any\", found a boolean",
+        ],
     ),
     (
         "[mqtt]\nproxy_trusted = [\"10.0.0.0/8\",\n \"10.0.0.0/33\", 1]\n",

@@ -4,7 +4,10 @@ use super::{Input, Value, quoted};
 use crate::config::origin::Problem;
 use crate::config::settings::Range;
 use crate::config::suggest::hint;
-use crate::config::types::{LogFormat, PartitionPolicy, ProxyProtocol};
+use crate::config::types::{
+    CertificateName, CertificateUse, ClientCertificates, LogFormat, PartitionPolicy, ProxyProtocol,
+    TransportKind,
+};
 
 /// A setting whose values are words.
 trait Choice: Copy + PartialEq + 'static {
@@ -18,13 +21,47 @@ trait Choice: Copy + PartialEq + 'static {
 }
 
 impl Choice for ProxyProtocol {
-    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("v2", Self::V2)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("v1", Self::V1),
+        ("v2", Self::V2),
+        ("any", Self::Any),
+    ];
+}
 
-    fn why_not(word: &str) -> Option<&'static str> {
-        (word == "v1").then_some(
-            "version 1 of the PROXY protocol is not supported: let the load balancer send version 2 (HAProxy: send-proxy-v2)",
-        )
-    }
+impl Choice for TransportKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        (Self::Tcp.word(), Self::Tcp),
+        (Self::Tls.word(), Self::Tls),
+        (Self::WebSocket.word(), Self::WebSocket),
+        (Self::SecureWebSocket.word(), Self::SecureWebSocket),
+        (Self::Unix.word(), Self::Unix),
+        (Self::Quic.word(), Self::Quic),
+    ];
+}
+
+impl Choice for ClientCertificates {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("optional", Self::Optional),
+        ("required", Self::Required),
+    ];
+}
+
+impl Choice for CertificateName {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("cn", Self::CommonName),
+        ("san", Self::AlternativeName),
+    ];
+}
+
+impl Choice for CertificateUse {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("user_name", Self::UserName),
+        ("client_id", Self::ClientId),
+        ("both", Self::Both),
+    ];
 }
 
 impl Choice for PartitionPolicy {
@@ -61,7 +98,15 @@ macro_rules! choices {
     )+};
 }
 
-choices!(ProxyProtocol, PartitionPolicy, LogFormat);
+choices!(
+    ProxyProtocol,
+    PartitionPolicy,
+    LogFormat,
+    TransportKind,
+    ClientCertificates,
+    CertificateName,
+    CertificateUse
+);
 
 fn words<C: Choice>() -> String {
     let words: Vec<_> = C::WORDS.iter().map(|(word, _)| quoted(word)).collect();

@@ -4,6 +4,7 @@ mod address;
 mod choice;
 mod measure;
 mod number;
+mod optional;
 mod peers;
 mod text;
 

@@ -47,6 +47,25 @@ impl Value for Option<String> {
     }
 }
 
+impl Value for String {
+    fn read(&mut self, input: &Input, range: Option<Range>) -> Result<(), Vec<Problem>> {
+        *self = plain_text(input, range)?.to_owned();
+        Ok(())
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(self))
+    }
+
+    fn kind(&self) -> String {
+        "string".to_owned()
+    }
+
+    fn range_unit(&self) -> &'static str {
+        " bytes"
+    }
+}
+
 impl Value for Vec<String> {
     fn read(&mut self, input: &Input, range: Option<Range>) -> Result<(), Vec<Problem>> {
         *self = read_list(input, "names", |name| {

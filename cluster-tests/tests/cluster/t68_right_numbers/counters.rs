@@ -10,12 +10,16 @@ use serde_json::json;
 use super::book::{Book, values};
 use super::traffic::{asked, connect_v5, published, raw, refused, subscribed, took};
 
-/// Nothing moves these: there are no access rules, no bridges and no `$SYS` topics.
-const STILL: [&str; 12] = [
+/// Nothing moves these: there are no access rules, no bridges, no `$SYS` topics, and no limits of listeners.
+const STILL: [&str; 16] = [
     "client.publish.auth.error",
     "client.publish.check.acl",
     "client.subscribe.auth.error",
     "client.subscribe.check.acl",
+    "client.throttled",
+    "listener.connections.delayed",
+    "listener.connections.refused",
+    "listener.handshake.error",
     "messages.acked.bridge",
     "messages.acked.system",
     "messages.delivered.bridge",
