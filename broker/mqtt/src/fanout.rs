@@ -3,12 +3,13 @@
 //!
 //! The copies of one publication differ in the version of MQTT, in whether there is a packet
 //! identifier, and in a few bits of the first byte; so four templates serve every subscriber. Only a
-//! copy with subscription identifiers is encoded on its own.
+//! copy with subscription identifiers, or for a client that takes topic aliases, is encoded on its own.
 
 use crate::{
     codec::{OutgoingPublish, PacketId, QoS, Version},
     publication::{Publication, Stored},
     session::{Delivery, Wire},
+    topic_alias::{ALIAS_BYTES_MAX, OutboundAliases},
 };
 
 /// Buffers that one publication after the other uses; no allocation once they have grown.
@@ -106,10 +107,9 @@ impl<'p, 's> Fanout<'p, 's> {
             },
             has_packet_id: delivery.qos != QoS::AtMostOnce,
         };
-        if form.version == Version::V5 && !delivery.subscription_ids.is_empty() {
-            let mut packet = self.packet(delivery);
-            packet.packet_id = PacketId::new(packet_id);
-            encode(&packet, form.version, wire.out);
+        let is_own = !delivery.subscription_ids.is_empty() || wire.aliases.is_some();
+        if form.version == Version::V5 && is_own {
+            self.append_own(wire, delivery, packet_id);
             return at;
         }
         let template = self.template(form, delivery);
@@ -120,6 +120,16 @@ impl<'p, 's> Fanout<'p, 's> {
             wire.out[id_at..id_at + 2].copy_from_slice(&packet_id.to_be_bytes());
         }
         at
+    }
+
+    /// A copy that no other subscriber can share.
+    fn append_own(&self, wire: &mut Wire<'_>, delivery: Delivery<'_>, packet_id: u16) {
+        let mut packet = self.packet(delivery);
+        packet.packet_id = PacketId::new(packet_id);
+        if let Some(aliases) = wire.aliases.as_deref_mut() {
+            alias(&mut packet, aliases, wire.max_packet_size);
+        }
+        encode(&packet, Version::V5, wire.out);
     }
 
     fn template(&mut self, form: Form, delivery: Delivery<'_>) -> &Template {
@@ -160,6 +170,20 @@ impl<'p, 's> Fanout<'p, 's> {
         packet.message_expiry_interval = self.expiry_seconds;
         packet.subscription_identifiers = delivery.subscription_ids;
         packet
+    }
+}
+
+/// Puts an alias in the place of the topic name, or beside it for the first time; then the packet grows,
+/// and has to respect the client's Maximum Packet Size all the same [MQTT-3.1.2-24].
+fn alias(packet: &mut OutgoingPublish<'_>, aliases: &mut OutboundAliases, max_packet_size: u32) {
+    if !OutboundAliases::shortens(packet.topic) {
+        return;
+    }
+    if let Some(known) = aliases.known(packet.topic) {
+        packet.topic_alias = Some(known);
+        packet.topic = "";
+    } else if packet.encoded_len(Version::V5) + ALIAS_BYTES_MAX <= max_packet_size as usize {
+        packet.topic_alias = aliases.assign(packet.topic);
     }
 }
 

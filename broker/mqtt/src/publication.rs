@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
 
 /// A publication kept in memory, shared by all sessions that wait for it: one allocation, which is the
 /// frame and behind it the time when it was kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored(std::rc::Rc<[u8]>);
 
 /// Bytes of the time behind a kept frame.

@@ -156,7 +156,7 @@ async fn receive_proxy_header(
 }
 
 /// Appends what the socket has; `None` when the peer closed it.
-async fn receive(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
+pub(super) async fn receive(stream: &TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
     loop {
         stream.readable().await.ok()?;
         let at = bytes.len();
@@ -188,7 +188,8 @@ async fn refuse(
         reason_code: error.reason_code(),
         ..ConnAck::default()
     };
-    send_refusal(stream, version, &connack, counters).await;
+    // What its Maximum Packet Size would be cannot be read, so nothing optional is said.
+    send_refusal(stream, version, u32::MAX, &connack, counters).await;
     super::depart::linger(stream).await;
 }
 
@@ -201,11 +202,12 @@ pub(super) fn can_be_told(version: Version, reason: ReasonCode) -> bool {
 pub(super) async fn send_refusal(
     stream: &TcpStream,
     version: Version,
+    max_packet_size: u32,
     connack: &ConnAck<'_>,
     counters: &ShardCounters,
 ) {
     let mut out = Vec::new();
-    if connack.encode(version, u32::MAX, &mut out).is_err() {
+    if connack.encode(version, max_packet_size, &mut out).is_err() {
         return;
     }
     count_refusal(counters, connack.reason_code);

@@ -4,7 +4,7 @@ use super::{Input, Value, quoted};
 use crate::config::origin::Problem;
 use crate::config::settings::Range;
 use crate::config::suggest::hint;
-use crate::config::types::{LogFormat, PartitionPolicy, ProxyProtocol};
+use crate::config::types::{LogFormat, PartitionPolicy, ProxyProtocol, QueueDrop};
 
 /// A setting whose values are words.
 trait Choice: Copy + PartialEq + 'static {
@@ -25,6 +25,11 @@ impl Choice for ProxyProtocol {
             "version 1 of the PROXY protocol is not supported: let the load balancer send version 2 (HAProxy: send-proxy-v2)",
         )
     }
+}
+
+impl Choice for QueueDrop {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("newest", Self::Newest), ("oldest", Self::Oldest)];
 }
 
 impl Choice for PartitionPolicy {
@@ -61,7 +66,7 @@ macro_rules! choices {
     )+};
 }
 
-choices!(ProxyProtocol, PartitionPolicy, LogFormat);
+choices!(ProxyProtocol, QueueDrop, PartitionPolicy, LogFormat);
 
 fn words<C: Choice>() -> String {
     let words: Vec<_> = C::WORDS.iter().map(|(word, _)| quoted(word)).collect();
