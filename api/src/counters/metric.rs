@@ -86,15 +86,15 @@ named_indices! {
         /// Messages dropped: offline with QoS 0, queue full, client too slow, expired, too large for the
         /// client, still in the queue of a session that ended, on the way to a node that went down.
         MessagesDropped = "messages.dropped",
-        /// Of these: their Message Expiry Interval had passed.
+        /// Messages dropped because their Message Expiry Interval had passed; part of messages.dropped, as the next four.
         MessagesDroppedExpired = "messages.dropped.expired",
-        /// Of these: QoS 0, and the client was offline.
+        /// Messages with QoS 0 dropped because the client was offline.
         MessagesDroppedOffline = "messages.dropped.offline",
-        /// Of these: the session's queue was full.
+        /// Messages dropped because the session's queue was full.
         MessagesDroppedQueueFull = "messages.dropped.queue_full",
-        /// Of these: QoS 0, and the client read slower than they arrived.
+        /// Messages with QoS 0 dropped because the client read slower than they arrived.
         MessagesDroppedSlowReader = "messages.dropped.slow_reader",
-        /// Of these: larger than the client's Maximum Packet Size.
+        /// Messages dropped because they were larger than the client's Maximum Packet Size.
         MessagesDroppedTooLarge = "messages.dropped.too_large",
         /// Messages published for which there was no subscription.
         MessagesNonsubscribed = "messages.nonsubscribed",

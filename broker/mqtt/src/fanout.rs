@@ -16,6 +16,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Scratch {
     templates: [Template; 4],
+    /// Where a publication is laid out before it is kept.
+    frame: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -78,10 +80,14 @@ impl<'p, 's> Fanout<'p, 's> {
 
     /// The publication kept in memory, shared by all who ask for it.
     pub fn stored(&mut self) -> Stored {
-        let publication = &self.publication;
-        self.stored
-            .get_or_insert_with(|| Stored::new(publication, self.now_ms))
-            .clone()
+        let (publication, frame) = (&self.publication, &mut self.scratch.frame);
+        let stored = self.stored.get_or_insert_with(|| {
+            if frame.capacity() > TEMPLATE_KEPT_BYTES {
+                *frame = Vec::new();
+            }
+            Stored::laid_out_in(frame, publication, self.now_ms)
+        });
+        stored.clone()
     }
 
     /// Whether the packet respects the client's Maximum Packet Size [MQTT-3.1.2-24].
@@ -188,7 +194,7 @@ fn alias(packet: &mut OutgoingPublish<'_>, aliases: &mut OutboundAliases, max_pa
 }
 
 const FIRST_BYTE: u8 = 0x30;
-/// A template larger than this gives its memory back.
+/// A buffer larger than this gives its memory back.
 const TEMPLATE_KEPT_BYTES: usize = 64 * 1024;
 
 fn encode(packet: &OutgoingPublish<'_>, version: Version, out: &mut Vec<u8>) {
