@@ -1,9 +1,9 @@
 //! What a CONNECT asks for, kept while the claim of its client identifier is under way.
 
-use raftmq_mqtt::codec::{Connect, QoS, Version, Will};
+use raftmq_mqtt::codec::{Connect, PayloadFormat, QoS, Version, Will};
 use raftmq_proto::v1;
 
-/// A password, which no log shows.
+/// A password, or data of an authentication, which no log shows.
 #[derive(Clone)]
 pub struct Password(pub Vec<u8>);
 
@@ -42,8 +42,18 @@ pub struct ConnectRequest {
     pub receive_maximum: u16,
     /// Maximum Packet Size of the client, in bytes.
     pub maximum_packet_size: u32,
-    /// Extended authentication asked for (MQTT 5 §4.12).
+    /// Topic Alias Maximum of the client; 0: it takes none.
+    pub topic_alias_maximum: u16,
+    /// Whether the client wants Response Information [MQTT-3.1.2-28].
+    pub wants_response_information: bool,
+    /// Whether the client wants reason strings [MQTT-3.1.2-29].
+    pub wants_reason_strings: bool,
+    /// Whether the will says that its payload is UTF-8, and it is not (§3.1.3.2.3).
+    pub will_breaks_its_format: bool,
+    /// Enhanced authentication asked for (MQTT 5 §4.12).
     pub authentication_method: Option<String>,
+    /// What it begins with.
+    pub authentication_data: Option<Password>,
 }
 
 impl ConnectRequest {
@@ -70,7 +80,14 @@ impl ConnectRequest {
                 .then(|| properties.session_expiry_interval.unwrap_or(0)),
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, |n| n.get()),
             maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, |n| n.get()),
+            topic_alias_maximum: properties.topic_alias_maximum.unwrap_or(0),
+            wants_response_information: properties.request_response_information == Some(true),
+            wants_reason_strings: properties.request_problem_information != Some(false),
+            will_breaks_its_format: connect.will.as_ref().is_some_and(breaks_its_format),
             authentication_method: properties.authentication_method.map(str::to_owned),
+            authentication_data: properties
+                .authentication_data
+                .map(|bytes| Password(bytes.to_vec())),
         }
     }
 }
@@ -83,6 +100,12 @@ impl ConnectRequest {
             message.client_id = client_id.to_owned();
         }
     }
+}
+
+fn breaks_its_format(will: &Will<'_>) -> bool {
+    let properties = will.properties.message();
+    properties.payload_format_indicator() == Some(PayloadFormat::Utf8)
+        && std::str::from_utf8(will.payload).is_err()
 }
 
 fn will(will: &Will<'_>, client_id: &str) -> v1::Will {

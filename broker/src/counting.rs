@@ -3,7 +3,7 @@
 
 use crate::shard::ShardId;
 use raftmq_api::counters::{Metric, Metrics};
-use raftmq_mqtt::publication::Origin;
+use raftmq_mqtt::{publication::Origin, session::DropReason};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering::Relaxed},
@@ -120,6 +120,17 @@ pub fn acked(origin: Origin) -> Metric {
         Origin::Will => MessagesAckedLastwill,
         Origin::System => MessagesAckedSystem,
         Origin::Retained => MessagesAckedRetain,
+    }
+}
+
+/// Where it is counted, beside the sum, when it is dropped for a reason that a session has.
+pub fn dropped(reason: DropReason) -> Metric {
+    match reason {
+        DropReason::Offline => MessagesDroppedOffline,
+        DropReason::QueueFull => MessagesDroppedQueueFull,
+        DropReason::SlowReader => MessagesDroppedSlowReader,
+        DropReason::TooLarge => MessagesDroppedTooLarge,
+        DropReason::Expired => MessagesDroppedExpired,
     }
 }
 

@@ -23,6 +23,7 @@ mod observer;
 mod plugin;
 mod proxy_protocol;
 mod router;
+mod scram;
 mod settings;
 mod shard;
 mod takeovers;

@@ -1,10 +1,14 @@
 //! The settings of the MQTT engine in the units in which it calculates.
 
 use crate::{
-    config::{Config, ListenerConfig, ProxyProtocol},
+    config::{Config, ListenerConfig, MqttConfig, ProxyProtocol, QueueDrop},
     connect::ConnectRequest,
 };
-use raftmq_mqtt::{codec::QoS, session::OutboundLimits};
+use raftmq_mqtt::{
+    codec::{QoS, ReasonCode},
+    session::{self, OutboundLimits, QueuedQos0},
+    topic::SharedFilter,
+};
 use std::{net::IpAddr, time::Duration};
 
 /// Session Expiry Interval that means "never" (MQTT 5 §3.1.2.11.2).
@@ -25,6 +29,20 @@ pub struct Settings {
     pub max_qos: QoS,
     /// See `mqtt.retain_available`.
     pub retain_available: bool,
+    /// See `mqtt.wildcard_subscription_available`.
+    pub wildcard_subscription_available: bool,
+    /// See `mqtt.shared_subscription_available`.
+    pub shared_subscription_available: bool,
+    /// See `mqtt.subscription_identifier_available`.
+    pub subscription_identifier_available: bool,
+    /// See `mqtt.topic_alias_max`.
+    pub topic_alias_max: u16,
+    /// See `mqtt.response_information`.
+    pub response_information: Option<String>,
+    /// See `mqtt.check_payload_format`.
+    pub check_payload_format: bool,
+    /// See `mqtt.max_client_id_3_1`; characters.
+    pub client_id_chars_max_3_1: usize,
     max_topic_levels: usize,
     /// See `mqtt.max_subscriptions`; 0: no limit.
     pub max_subscriptions: usize,
@@ -51,11 +69,16 @@ impl Settings {
             max_packet_size: u32::try_from(mqtt.max_packet_size.get()).unwrap_or(u32::MAX),
             connect_timeout: mqtt.connect_timeout,
             max_inflight: mqtt.max_inflight,
-            outbound_limits: OutboundLimits {
-                queue_messages_max: u32::try_from(mqtt.max_queued_messages).unwrap_or(u32::MAX),
-            },
+            outbound_limits: outbound_limits(mqtt),
             max_qos: QoS::from_number(mqtt.max_qos).unwrap_or(QoS::ExactlyOnce),
             retain_available: mqtt.retain_available,
+            wildcard_subscription_available: mqtt.wildcard_subscription_available,
+            shared_subscription_available: mqtt.shared_subscription_available,
+            subscription_identifier_available: mqtt.subscription_identifier_available,
+            topic_alias_max: mqtt.topic_alias_max,
+            response_information: mqtt.response_information.clone(),
+            check_payload_format: mqtt.check_payload_format,
+            client_id_chars_max_3_1: mqtt.max_client_id_3_1,
             max_topic_levels: mqtt.max_topic_levels,
             max_subscriptions: mqtt.max_subscriptions,
             out_buffer_bytes: mqtt.out_buffer.get(),
@@ -99,6 +122,16 @@ impl Settings {
     pub fn allows_levels(&self, topic: &str) -> bool {
         !self.limits_levels()
             || topic.bytes().filter(|byte| *byte == b'/').count() < self.max_topic_levels
+    }
+
+    /// Why a filter asks for a kind of subscription that is not offered, if it does.
+    pub fn not_offered(&self, filter: &SharedFilter<'_>) -> Option<ReasonCode> {
+        if filter.share.is_some() && !self.shared_subscription_available {
+            return Some(ReasonCode::SharedSubscriptionsNotSupported);
+        }
+        let has_wildcard = filter.filter.contains(['+', '#']);
+        (has_wildcard && !self.wildcard_subscription_available)
+            .then_some(ReasonCode::WildcardSubscriptionsNotSupported)
     }
 
     /// The PROXY protocol headers with which a connection from `ip` may begin; `None`: from this machine, by a
@@ -147,6 +180,20 @@ impl Settings {
 
 fn keep_alive(duration: Duration) -> u16 {
     u16::try_from(duration.as_secs()).unwrap_or(u16::MAX)
+}
+
+fn outbound_limits(mqtt: &MqttConfig) -> OutboundLimits {
+    OutboundLimits {
+        queue_messages_max: u32::try_from(mqtt.max_queued_messages).unwrap_or(u32::MAX),
+        queue_drop: match mqtt.queue_drop {
+            QueueDrop::Newest => session::QueueDrop::Newest,
+            QueueDrop::Oldest => session::QueueDrop::Oldest,
+        },
+        queue_qos_0: match mqtt.queue_qos0 {
+            true => QueuedQos0::Kept,
+            false => QueuedQos0::Dropped,
+        },
+    }
 }
 
 fn seconds(duration: Duration) -> u32 {

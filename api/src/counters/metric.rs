@@ -94,6 +94,16 @@ named_indices! {
         /// Messages dropped: offline with QoS 0, queue full, client too slow, expired, too large for the
         /// client, still in the queue of a session that ended, on the way to a node that went down.
         MessagesDropped = "messages.dropped",
+        /// Messages dropped because their Message Expiry Interval had passed; part of messages.dropped, as the next four.
+        MessagesDroppedExpired = "messages.dropped.expired",
+        /// Messages with QoS 0 dropped because the client was offline.
+        MessagesDroppedOffline = "messages.dropped.offline",
+        /// Messages dropped because the session's queue was full.
+        MessagesDroppedQueueFull = "messages.dropped.queue_full",
+        /// Messages with QoS 0 dropped because the client read slower than they arrived.
+        MessagesDroppedSlowReader = "messages.dropped.slow_reader",
+        /// Messages dropped because they were larger than the client's Maximum Packet Size.
+        MessagesDroppedTooLarge = "messages.dropped.too_large",
         /// Messages published for which there was no subscription.
         MessagesNonsubscribed = "messages.nonsubscribed",
         /// See the enum.

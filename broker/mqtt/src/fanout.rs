@@ -3,18 +3,21 @@
 //!
 //! The copies of one publication differ in the version of MQTT, in whether there is a packet
 //! identifier, and in a few bits of the first byte; so four templates serve every subscriber. Only a
-//! copy with subscription identifiers is encoded on its own.
+//! copy with subscription identifiers, or for a client that takes topic aliases, is encoded on its own.
 
 use crate::{
     codec::{OutgoingPublish, PacketId, QoS, Version},
     publication::{Publication, Stored},
     session::{Delivery, Wire},
+    topic_alias::{ALIAS_BYTES_MAX, OutboundAliases},
 };
 
 /// Buffers that one publication after the other uses; no allocation once they have grown.
 #[derive(Debug, Default)]
 pub struct Scratch {
     templates: [Template; 4],
+    /// Where a publication is laid out before it is kept.
+    frame: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -77,10 +80,14 @@ impl<'p, 's> Fanout<'p, 's> {
 
     /// The publication kept in memory, shared by all who ask for it.
     pub fn stored(&mut self) -> Stored {
-        let publication = &self.publication;
-        self.stored
-            .get_or_insert_with(|| Stored::new(publication, self.now_ms))
-            .clone()
+        let (publication, frame) = (&self.publication, &mut self.scratch.frame);
+        let stored = self.stored.get_or_insert_with(|| {
+            if frame.capacity() > TEMPLATE_KEPT_BYTES {
+                *frame = Vec::new();
+            }
+            Stored::laid_out_in(frame, publication, self.now_ms)
+        });
+        stored.clone()
     }
 
     /// Whether the packet respects the client's Maximum Packet Size [MQTT-3.1.2-24].
@@ -106,10 +113,9 @@ impl<'p, 's> Fanout<'p, 's> {
             },
             has_packet_id: delivery.qos != QoS::AtMostOnce,
         };
-        if form.version == Version::V5 && !delivery.subscription_ids.is_empty() {
-            let mut packet = self.packet(delivery);
-            packet.packet_id = PacketId::new(packet_id);
-            encode(&packet, form.version, wire.out);
+        let is_own = !delivery.subscription_ids.is_empty() || wire.aliases.is_some();
+        if form.version == Version::V5 && is_own {
+            self.append_own(wire, delivery, packet_id);
             return at;
         }
         let template = self.template(form, delivery);
@@ -120,6 +126,16 @@ impl<'p, 's> Fanout<'p, 's> {
             wire.out[id_at..id_at + 2].copy_from_slice(&packet_id.to_be_bytes());
         }
         at
+    }
+
+    /// A copy that no other subscriber can share.
+    fn append_own(&self, wire: &mut Wire<'_>, delivery: Delivery<'_>, packet_id: u16) {
+        let mut packet = self.packet(delivery);
+        packet.packet_id = PacketId::new(packet_id);
+        if let Some(aliases) = wire.aliases.as_deref_mut() {
+            alias(&mut packet, aliases, wire.max_packet_size);
+        }
+        encode(&packet, Version::V5, wire.out);
     }
 
     fn template(&mut self, form: Form, delivery: Delivery<'_>) -> &Template {
@@ -163,8 +179,22 @@ impl<'p, 's> Fanout<'p, 's> {
     }
 }
 
+/// Puts an alias in the place of the topic name, or beside it for the first time; then the packet grows,
+/// and has to respect the client's Maximum Packet Size all the same [MQTT-3.1.2-24].
+fn alias(packet: &mut OutgoingPublish<'_>, aliases: &mut OutboundAliases, max_packet_size: u32) {
+    if !OutboundAliases::shortens(packet.topic) {
+        return;
+    }
+    if let Some(known) = aliases.known(packet.topic) {
+        packet.topic_alias = Some(known);
+        packet.topic = "";
+    } else if packet.encoded_len(Version::V5) + ALIAS_BYTES_MAX <= max_packet_size as usize {
+        packet.topic_alias = aliases.assign(packet.topic);
+    }
+}
+
 const FIRST_BYTE: u8 = 0x30;
-/// A template larger than this gives its memory back.
+/// A buffer larger than this gives its memory back.
 const TEMPLATE_KEPT_BYTES: usize = 64 * 1024;
 
 fn encode(packet: &OutgoingPublish<'_>, version: Version, out: &mut Vec<u8>) {

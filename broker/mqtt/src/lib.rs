@@ -6,9 +6,11 @@
 //! - [`publication`]: a message on its way through the broker.
 //! - [`fanout`]: one publication, encoded once for many subscribers.
 //! - [`session`]: what outlives a connection: inflight windows, queues, packet identifiers.
+//! - [`topic_alias`]: numbers that stand for topic names on one connection.
 
 pub mod codec;
 pub mod fanout;
 pub mod publication;
 pub mod session;
 pub mod topic;
+pub mod topic_alias;

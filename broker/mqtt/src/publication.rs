@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
 
 /// A publication kept in memory, shared by all sessions that wait for it: one allocation, which is the
 /// frame and behind it the time when it was kept.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored(std::rc::Rc<[u8]>);
 
 /// Bytes of the time behind a kept frame.
@@ -271,10 +271,21 @@ const KEPT_AT_BYTES: usize = 8;
 impl Stored {
     /// Copies the publication at `now_ms`, Unix milliseconds.
     pub fn new(publication: &Publication<'_>, now_ms: u64) -> Stored {
-        let mut bytes = Vec::with_capacity(publication.frame_len() + KEPT_AT_BYTES);
-        publication.append_to(&mut bytes);
-        bytes.extend_from_slice(&now_ms.to_le_bytes());
-        Stored(bytes.into())
+        Stored::laid_out_in(&mut Vec::new(), publication, now_ms)
+    }
+
+    /// The same by way of a buffer that is used again and again: the kept copy is then the only memory
+    /// that is asked for.
+    pub(crate) fn laid_out_in(
+        buffer: &mut Vec<u8>,
+        publication: &Publication<'_>,
+        now_ms: u64,
+    ) -> Stored {
+        buffer.clear();
+        buffer.reserve(publication.frame_len() + KEPT_AT_BYTES);
+        publication.append_to(buffer);
+        buffer.extend_from_slice(&now_ms.to_le_bytes());
+        Stored(buffer.as_slice().into())
     }
 
     /// Takes over a frame that has come from elsewhere, at `now_ms`, Unix milliseconds.

@@ -7,6 +7,7 @@
 mod ctl;
 mod flags;
 mod refusal;
+mod scram;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +86,8 @@ enum Command {
     Config(PrintArgs),
     /// Ask a running cluster: nodes, clients, routes, live events, and more
     Ctl(ctl::CtlArgs),
+    /// Make a user's line for raftmq-auth-scram; the password is read from standard input
+    Scram(scram::ScramArgs),
 }
 
 #[derive(Args)]
@@ -169,6 +172,7 @@ pub fn parse(
         Command::Check(args) => check(args, environment),
         Command::Config(args) => print(args, environment),
         Command::Ctl(args) => Ok(Job::Control(Box::new(args.plan(&environment)?))),
+        Command::Scram(args) => args.job(),
     }
 }
 

@@ -45,5 +45,5 @@ pub use settings::{
 };
 pub use types::{
     ByteCount, CertificateName, CertificateUse, ClientCertificates, LogFilter, LogFormat,
-    MQTT_LISTENER, PartitionPolicy, Peer, ProxyProtocol, Secret, TransportKind,
+    MQTT_LISTENER, PartitionPolicy, Peer, ProxyProtocol, QueueDrop, Secret, TransportKind,
 };

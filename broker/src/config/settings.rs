@@ -10,7 +10,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::listener::Listeners;
-use super::types::{ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
+use super::types::{
+    ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, QueueDrop, Secret,
+};
 use super::value::Value;
 
 /// The smallest and the largest value, both allowed, in the unit of the type: bytes,
@@ -163,8 +165,12 @@ settings! {
         max_bytes_per_second: ByteCount = ByteCount(0), 0 => GIB;
         /// QoS 1 and 2 messages in flight to or from one client at once (the Receive Maximum that is announced).
         max_inflight: u16 = 1_000, 1 => 65_535;
-        /// Messages that wait for one session beyond those in flight. When it is full, what arrives is dropped and counted.
+        /// Messages that wait for one session beyond those in flight. When it is full, something is dropped and counted: QoS 0 first, then as `queue_drop` says.
         max_queued_messages: usize = 1_000, 0 => 10_000_000;
+        /// Which QoS 1 or 2 message a full queue drops: `newest`, the one that arrives, or `oldest`, the one that has waited longest.
+        queue_drop: QueueDrop = QueueDrop::Newest;
+        /// Whether QoS 0 messages wait, too, for a session whose client is offline.
+        queue_qos0: bool = false;
         /// Lifetime of the session of an MQTT 3.1.1 client that connects with clean session 0, after it has disconnected.
         session_expiry_default: Duration = seconds(7_200), SECOND => EXPIRY_MAX;
         /// Longest session expiry interval. MQTT 5 clients that ask for more are told this one. `4294967295s` is "never".
@@ -177,6 +183,20 @@ settings! {
         max_qos: u8 = 2, 0 => 2;
         /// Whether messages may be retained. MQTT 5 clients are told (Retain Available).
         retain_available: bool = true;
+        /// Whether filters may have wildcards. MQTT 5 clients are told, and disconnected with 0xA2 when they subscribe to one all the same; older ones get 0x80.
+        wildcard_subscription_available: bool = true;
+        /// Whether there are shared subscriptions (`$share/<group>/<filter>`). MQTT 5 clients are told; 0x9E, or 0x80 for older ones.
+        shared_subscription_available: bool = true;
+        /// Whether subscriptions may have identifiers. MQTT 5 clients are told; 0xA1.
+        subscription_identifier_available: bool = true;
+        /// Topic aliases per connection and direction: how many a client may set (Topic Alias Maximum), and how many it is sent if it takes as many. `0`: none. They cost memory once they are used.
+        topic_alias_max: u16 = 32, 0 => 65_535;
+        /// Response Information for MQTT 5 clients that ask for it: the beginning of their response topics. `${clientid}` and `${username}` are filled in; a client where that gives no topic name is told none.
+        response_information: Option<String> = None, 1 => 1_024;
+        /// Whether the payload of a PUBLISH or a will that says it is UTF-8 (Payload Format Indicator) is checked. 0x99 when it is not; without the check it is passed on as it is.
+        check_payload_format: bool = false;
+        /// Longest client identifier of an MQTT 3.1 client, in characters. That standard says 23; more lets clients in that never kept to it.
+        max_client_id_3_1: usize = 23, 23 => 65_535;
         /// A connection from a source in `proxy_trusted` may begin with a PROXY protocol header of this version (`any`: of either one), before TLS and WebSocket; its address is then the client's. Connections from elsewhere are taken as they are.
         proxy_protocol: ProxyProtocol = ProxyProtocol::Off;
         /// Networks of the load balancers that are believed. By default loopback and the private ranges.

@@ -170,6 +170,15 @@ impl CertificateUse {
     }
 }
 
+/// What a full queue of QoS 1 and 2 messages drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueDrop {
+    /// The message that arrives.
+    Newest,
+    /// The message that has waited longest.
+    Oldest,
+}
+
 /// What a node does with its clients while it is cut off from the majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionPolicy {

@@ -56,7 +56,7 @@ pub(super) fn features(engine: &Engine) -> FeaturesReply {
         message_storage: false,
         session_storage: true,
         delayed: false,
-        shared_subscription: true,
+        shared_subscription: engine.settings.shared_subscription_available,
         auto_subscription: false,
     }
 }

@@ -1,6 +1,9 @@
 //! What plugins change in the engine.
 
-use super::{AccessRules, AutoSubscription, authentication::Authenticator, rewrite::RewriteRules};
+use super::{
+    AccessRules, AuthenticationMethod, AutoSubscription, authentication::Authenticator,
+    rewrite::RewriteRules,
+};
 use crate::{events::NoticeListeners, router::ShareStrategy};
 use parking_lot::RwLock;
 use std::{
@@ -16,6 +19,8 @@ use std::{
 pub(crate) struct Extensions {
     /// Who is let in, asked in this order.
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Methods of enhanced authentication, each with a name of its own.
+    pub methods: Vec<Arc<dyn AuthenticationMethod>>,
     /// Who may publish and subscribe to what; absent: everybody to everything.
     pub access: Option<AccessRules>,
     /// Other topics in the place of those that clients name.

@@ -11,7 +11,7 @@
 //! | [`host`] | which plugins there are, which are at work, loading, unloading, reloading |
 //! | [`extensions`] | what they may change in the engine |
 //! | [`file`](mod@file) | reading a plugin's file: every mistake with its line |
-//! | `authentication`, `access`, `granted_rules`, `rewrite`, `share_strategy` | what the engine asks of them |
+//! | `authentication`, `enhanced_authentication`, `access`, `granted_rules`, `rewrite`, `share_strategy` | what the engine asks of them |
 //! | `desk`, `hook_body` | the way back to the engine; what hooks are told, as JSON |
 //! | `placeholder` | `%c`, `%u` and the like in their settings |
 //! | the others | one plugin each |
@@ -20,9 +20,11 @@ mod access;
 mod access_control;
 mod auth_http;
 mod auth_jwt;
+mod auth_scram;
 mod authentication;
 mod auto_subscription;
 mod desk;
+mod enhanced_authentication;
 #[cfg(test)]
 mod examples;
 mod extensions;
@@ -47,9 +49,11 @@ pub(crate) use access::{Action, Rule, Subject, TopicPattern};
 pub(crate) use authentication::{Credentials, Decision, Denial, Grant, decide};
 pub(crate) use auto_subscription::AutoSubscription;
 pub(crate) use desk::EngineDesk;
+pub(crate) use enhanced_authentication::{AuthenticationMethod, Exchange, Proven, Step};
 pub(crate) use extensions::{Extensions, ExtensionsCell, ExtensionsView, RetainLimits};
 pub(crate) use host::{Deployment, PluginHost};
 pub(crate) use http_api::{HttpControl, HttpSettings};
+pub(crate) use placeholder::filled;
 
 use futures::future::BoxFuture;
 use serde_json::Value;
@@ -125,5 +129,6 @@ pub(crate) fn all(
         Box::new(sys_topic::SysTopic::new(desk.clone())),
         Box::new(topic_rewrite::TopicRewrite),
         Box::new(web_hook::WebHook::new(desk.clone())),
+        Box::new(auth_scram::AuthScram),
     ]
 }

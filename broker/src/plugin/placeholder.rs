@@ -2,7 +2,7 @@
 //! user name put where its identifier was meant.
 
 /// The text with each placeholder's value in its place. `None`: one of them has no value.
-pub(super) fn filled(text: &str, values: &[(&str, Option<&str>)]) -> Option<String> {
+pub(crate) fn filled(text: &str, values: &[(&str, Option<&str>)]) -> Option<String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {

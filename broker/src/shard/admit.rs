@@ -7,12 +7,15 @@
 
 use super::{
     Shard, ShardRef,
+    connack::Welcome,
     connection::{Connection, ConnectionId},
-    drive, handshake,
+    drive,
+    exchange::Line,
+    handshake,
     handshake::{Adopted, Newcomer, send_refusal},
     noticing::client_of,
     permission::ClientIdentity,
-    screening::{self, Refusal},
+    screening::{self, Refusal, Screened},
     shard_of,
     slots::{Slot, SlotKey},
     telling::ended_because,
@@ -22,7 +25,6 @@ use crate::{
     connect::ConnectRequest,
     counting::ShardCounters,
     listener::{Listener, client_rate::ClientRate},
-    settings::Settings,
     transport::Transport,
 };
 use raftmq_api::{
@@ -30,17 +32,18 @@ use raftmq_api::{
     event::ClaimName,
 };
 use raftmq_mqtt::{
-    codec::{ConnAck, ConnAckProperties, Disconnect, PACKET_SIZE_MAX, QoS, ReasonCode, Version},
+    codec::{
+        ConnAck, ConnAckProperties, Diagnostics, Disconnect, PACKET_SIZE_MAX, ReasonCode, Version,
+    },
     session::Session,
+    topic_alias::OutboundAliases,
 };
 use raftmq_proto::v1;
-use raftmq_store::table::{Outcome, Previous};
-use std::{
-    net::SocketAddr,
-    num::{NonZeroU16, NonZeroU32},
-    rc::Rc,
-    sync::Arc,
+use raftmq_store::{
+    ProposeError,
+    table::{Outcome, Previous},
 };
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 /// Takes over a connection that another shard accepted.
 pub(super) fn adopt(shard: &ShardRef, adopted: Adopted) {
@@ -63,8 +66,8 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
     let Newcomer {
         transport: stream,
         listener,
-        request,
-        rest,
+        mut request,
+        mut rest,
         peer,
         tickets,
         handshaking,
@@ -77,26 +80,20 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
     shard.borrow_mut().note_connect(&request, peer);
     let won = {
         let _active = engine.gauges.counted(Stat::HandshakingsActive);
-        claim(&shard, &stream, &listener, &request, peer).await
+        let line = Line {
+            stream: &stream,
+            listener: &listener,
+            rest: &mut rest,
+        };
+        claim(&shard, line, &mut request, peer).await
     };
-    let (key, won, identity) = match won {
+    let (key, won, screened) = match won {
         Ok(won) => won,
         Err(refusal) => {
             tracing::debug!(%peer, client_id = request.client_id, why = refusal.why, "CONNECT refused");
-            let counters = shard.borrow().counters.clone();
-            if handshake::can_be_told(request.version, refusal.reason) {
-                let mut shard = shard.borrow_mut();
-                shard.note_connack(&request, peer, refusal.reason);
+            if !refusal.is_gone {
+                refuse(&shard, &stream, &request, peer, &refusal).await;
             }
-            let connack = ConnAck {
-                reason_code: refusal.reason,
-                properties: ConnAckProperties {
-                    server_reference: refusal.server_reference.as_deref(),
-                    ..ConnAckProperties::default()
-                },
-                ..ConnAck::default()
-            };
-            send_refusal(&stream, request.version, &connack, &counters).await;
             drop(handshaking);
             super::depart::linger(&stream).await;
             return;
@@ -109,7 +106,7 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
         &won,
         (stream.clone(), listener),
         rest,
-        identity,
+        screened,
     );
     drop(handshaking);
     match established {
@@ -128,15 +125,64 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
     }
 }
 
-async fn claim(
+/// Answers a CONNECT that is not accepted.
+async fn refuse(
     shard: &ShardRef,
     stream: &Transport,
-    listener: &Listener,
     request: &ConnectRequest,
     peer: SocketAddr,
-) -> Result<(SlotKey, Won, ClientIdentity), Refusal> {
+    refusal: &Refusal,
+) {
+    let counters = shard.borrow().counters.clone();
+    if handshake::can_be_told(request.version, refusal.reason) {
+        let mut shard = shard.borrow_mut();
+        shard.note_connack(request, peer, refusal.reason);
+    }
+    let why = Some(&*refusal.why).filter(|_| request.wants_reason_strings);
+    let connack = ConnAck {
+        reason_code: refusal.reason,
+        properties: ConnAckProperties {
+            server_reference: refusal.server_reference.as_deref(),
+            ..ConnAckProperties::default()
+        },
+        diagnostics: Diagnostics {
+            reason_string: why,
+            ..Diagnostics::default()
+        },
+        ..ConnAck::default()
+    };
+    let max_packet_size = request.maximum_packet_size;
+    send_refusal(
+        stream,
+        request.version,
+        max_packet_size,
+        &connack,
+        &counters,
+    )
+    .await;
+}
+
+/// The table did not take the claim.
+fn not_claimed(error: &ProposeError) -> Refusal {
+    match error {
+        // Client identifier, user name and will together: no node could ever take it.
+        ProposeError::TooLarge { .. } => Refusal::new(
+            ReasonCode::QuotaExceeded,
+            "client identifier, user name and will are too long together",
+        ),
+        other => Refusal::new(ReasonCode::ServerUnavailable, other.to_string()),
+    }
+}
+
+async fn claim(
+    shard: &ShardRef,
+    line: Line<'_>,
+    request: &mut ConnectRequest,
+    peer: SocketAddr,
+) -> Result<(SlotKey, Won, Screened), Refusal> {
     let engine = shard.borrow().engine.clone();
-    let identity = screening::screen(shard, request, &listener.settings, peer).await?;
+    let (stream, listener) = (line.stream, line.listener);
+    let screened = screening::screen(shard, request, peer, line).await?;
     if !engine.lease.is_held() {
         return Err(Refusal::new(
             ReasonCode::ServerUnavailable,
@@ -144,7 +190,7 @@ async fn claim(
         ));
     }
     let mut op = claim_op(request, listener, engine.node_id, stream, peer);
-    set_superuser(&mut op, identity.superuser);
+    set_superuser(&mut op, screened.identity.superuser);
     let key = shard.borrow_mut().begin_claim(&request.client_id);
     let outcome = engine.propose(op).await;
     let won = match outcome {
@@ -167,10 +213,7 @@ async fn claim(
         }
         Err(error) => {
             shard.borrow_mut().abandon_claim(key);
-            return Err(Refusal::new(
-                ReasonCode::ServerUnavailable,
-                error.to_string(),
-            ));
+            return Err(not_claimed(&error));
         }
     };
     transfer::import(
@@ -182,7 +225,7 @@ async fn claim(
         won.previous.as_ref(),
     )
     .await;
-    Ok((key, won, identity))
+    Ok((key, won, screened))
 }
 
 fn claim_op(
@@ -291,7 +334,7 @@ impl Shard {
         won: &Won,
         place: Place,
         rest: Vec<u8>,
-        identity: ClientIdentity,
+        screened: Screened,
     ) -> Option<ConnectionId> {
         self.begin_turn();
         let listener = place.1.clone();
@@ -318,26 +361,33 @@ impl Shard {
         slot.session.outbound.set_limits(settings.outbound_limits);
         self.replace_connection(key, previous_epoch, won.epoch);
         self.count_connected(request);
-        let peer = identity.peer;
+        let peer = screened.identity.peer;
         self.note_connack(request, peer, ReasonCode::Success);
         self.note_connected(request, peer, won.session_present);
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
-        let mut connection = Box::new(self.connection(id, request, place, rest, identity));
-        connack(
+        let (authentication, proof) = screened.authentication.unzip();
+        let welcome = Welcome {
             request,
-            won.session_present,
             settings,
-            self.retain_available(),
-        )
-        .encode(
-            request.version,
-            connection.max_packet_size,
-            &mut connection.out,
-        )
-        .ok();
+            session_present: won.session_present,
+            retain_available: self.retain_available(),
+            proof: proof.as_ref(),
+        };
+        let identity = screened.identity;
+        let mut connection = Box::new(self.connection(id, request, place, rest, identity));
+        connection.authentication = authentication;
+        let welcomed = welcome.write(connection.max_packet_size, &mut connection.out);
         self.slots.connect(key, connection);
         self.tell_connected(key, request.version, won.session_present);
+        if welcomed.is_err() {
+            // Nothing may be sent before CONNACK [MQTT-3.2.0-1].
+            self.lost(
+                key,
+                "no CONNACK is as small as the client's Maximum Packet Size",
+            );
+            return Some(id);
+        }
         self.resume_deliveries(key);
         self.mark_dirty(key);
         Some(id)
@@ -399,6 +449,13 @@ impl Shard {
             window: request.receive_maximum.min(settings.max_inflight),
             max_packet_size: request.maximum_packet_size.min(PACKET_SIZE_MAX),
             congested_bytes: settings.out_buffer_bytes,
+            inbound_aliases: None,
+            outbound_aliases: OutboundAliases::new(
+                request.topic_alias_maximum.min(settings.topic_alias_max),
+            )
+            .map(Box::new),
+            authentication: None,
+            wants_reason_strings: request.wants_reason_strings,
             _counted: self.engine.gauges.counted(Stat::Connections),
             silence_seconds_max: settings.silence_seconds_max(request.keep_alive_seconds),
             heard_at: self.clock.seconds(),
@@ -416,29 +473,3 @@ impl Shard {
 
 /// What a connection travels on, and where it came in.
 type Place = (Rc<Transport>, Arc<Listener>);
-
-fn connack<'a>(
-    request: &'a ConnectRequest,
-    session_present: bool,
-    settings: &Settings,
-    retain_available: bool,
-) -> ConnAck<'a> {
-    let expiry = settings.session_expiry_seconds(request);
-    let keep_alive = settings.keep_alive_seconds(request.keep_alive_seconds);
-    let properties = ConnAckProperties {
-        session_expiry_interval: (request.session_expiry_seconds != Some(expiry)).then_some(expiry),
-        receive_maximum: NonZeroU16::new(settings.max_inflight),
-        maximum_qos: (settings.max_qos < QoS::ExactlyOnce).then_some(settings.max_qos),
-        retain_available: (!retain_available).then_some(false),
-        maximum_packet_size: NonZeroU32::new(settings.max_packet_size),
-        assigned_client_identifier: request.is_assigned.then_some(&*request.client_id),
-        server_keep_alive: (keep_alive != request.keep_alive_seconds).then_some(keep_alive),
-        ..ConnAckProperties::default()
-    };
-    ConnAck {
-        session_present,
-        reason_code: ReasonCode::Success,
-        properties,
-        ..ConnAck::default()
-    }
-}

@@ -1,12 +1,16 @@
 //! One client's connection: its socket, what waits to be sent, and what the client can take.
 
-use super::permission::ClientIdentity;
+use super::{exchange::Authentication, permission::ClientIdentity};
 use crate::{
     gauges::Counted,
     listener::{Listener, client_rate::ClientRate},
     transport::Transport,
 };
-use raftmq_mqtt::{codec::Version, session::Wire};
+use raftmq_mqtt::{
+    codec::Version,
+    session::Wire,
+    topic_alias::{InboundAliases, OutboundAliases},
+};
 use std::{rc::Rc, sync::Arc, task::Waker};
 
 /// Tells a connection from the others that its session had, or has next.
@@ -30,6 +34,14 @@ pub(crate) struct Connection {
     pub window: u16,
     pub max_packet_size: u32,
     pub congested_bytes: usize,
+    /// Topic aliases that the client has set, from the first on.
+    pub inbound_aliases: Option<Box<InboundAliases>>,
+    /// Topic aliases towards a client that takes them.
+    pub outbound_aliases: Option<Box<OutboundAliases>>,
+    /// How the client has authenticated itself, if it exchanged AUTH packets.
+    pub authentication: Option<Box<Authentication>>,
+    /// Whether reason strings are sent [MQTT-3.1.2-29].
+    pub wants_reason_strings: bool,
     /// Shows the connection in the gauge, until it is gone.
     pub _counted: Counted,
     /// Silence after which the client is gone, in seconds; 0: never [MQTT-3.1.2-22].
@@ -59,7 +71,13 @@ impl Connection {
             max_packet_size: self.max_packet_size,
             congested_bytes: self.congested_bytes,
             out: &mut self.out,
+            aliases: self.outbound_aliases.as_deref_mut(),
         }
+    }
+
+    /// The text, where the client wants such.
+    pub fn reason_string<'t>(&self, text: &'t str) -> Option<&'t str> {
+        (self.wants_reason_strings && self.version == Version::V5).then_some(text)
     }
 
     pub fn wake(&mut self) {

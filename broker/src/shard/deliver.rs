@@ -18,7 +18,7 @@ use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, DropReason, Offer, Pumped, Session},
+    session::{Delivery, DropReason, Offer, Pumped, Session, Waiting},
 };
 use raftmq_store::table::Table;
 
@@ -83,9 +83,12 @@ pub(super) fn own_subscriber(
 #[derive(Default)]
 struct Tally {
     delivered: u64,
-    dropped: u64,
+    /// By reason.
+    dropped: [u64; DropReason::ALL.len()],
     /// What listeners to the node's events are told: one for each subscriber that missed it.
     missed: Vec<(SlotKey, DropReason)>,
+    /// Messages that had waited in full queues, and were dropped for this one.
+    displaced: Vec<(SlotKey, Box<Waiting>)>,
     /// What plugins are told: the copies that were sent.
     sent: Vec<SentCopy>,
 }
@@ -98,8 +101,16 @@ struct Noting {
 }
 
 impl Tally {
+    fn offered(&mut self, key: SlotKey, offered: Offered, noting: Noting) {
+        match offered {
+            Offered::Dirty | Offered::Taken => {}
+            Offered::Displaced(waiting) => self.displaced.push((key, waiting)),
+            Offered::Dropped(reason) => self.dropped(key, reason, noting),
+        }
+    }
+
     fn dropped(&mut self, key: SlotKey, reason: DropReason, noting: Noting) {
-        self.dropped += 1;
+        self.dropped[reason as usize] += 1;
         if noting.dropped {
             self.missed.push((key, reason));
         }
@@ -152,8 +163,7 @@ impl Shard {
             let before = tally.delivered;
             match offer(slot, &mut message, delivery, &mut tally.delivered) {
                 Offered::Dirty => self.output.add(subscriber.key),
-                Offered::Dropped(reason) => tally.dropped(subscriber.key, reason, noting),
-                Offered::Taken => {}
+                other => tally.offered(subscriber.key, other, noting),
             }
             if noting.delivered && tally.delivered > before {
                 tally.sent.push(sent_copy(subscriber.key, slot, delivery));
@@ -255,8 +265,7 @@ impl Shard {
         };
         match offer(slot, &mut message, delivery, &mut tally.delivered) {
             Offered::Dirty => self.output.add(key),
-            Offered::Dropped(reason) => tally.dropped(key, reason, noting),
-            Offered::Taken => {}
+            other => tally.offered(key, other, noting),
         }
         if noting.delivered && tally.delivered > 0 {
             tally.sent.push(sent_copy(key, slot, delivery));
@@ -325,17 +334,34 @@ impl Shard {
         }
     }
 
+    /// What waited for a session was dropped for something newer.
+    fn tell_displaced(&mut self, displaced: &[(SlotKey, Box<Waiting>)]) {
+        for (key, waiting) in displaced {
+            self.count_dropped(DropReason::QueueFull, 1);
+            let publication = waiting.message().publication();
+            self.tell_drops(*key, Some(publication.topic), DropReason::QueueFull, 1);
+            self.note_missed(&publication, &[(*key, DropReason::QueueFull)]);
+        }
+    }
+
     fn tell_missed(&mut self, publication: &Publication<'_>, tally: &Tally) {
         for (key, reason) in &tally.missed {
             self.tell_drops(*key, Some(publication.topic), *reason, 1);
         }
         self.note_missed(publication, &tally.missed);
+        self.tell_displaced(&tally.displaced);
     }
 
     fn count_delivered(&self, origin: Origin, tally: &Tally) {
         self.counters
             .add(counting::delivered(origin), tally.delivered);
-        self.counters.add(Metric::MessagesDropped, tally.dropped);
+        for (reason, count) in DropReason::ALL.into_iter().zip(tally.dropped) {
+            self.count_dropped(reason, count);
+        }
+    }
+
+    fn count_dropped(&self, reason: DropReason, count: u64) {
+        count_dropped(&self.counters, reason, count);
     }
 
     /// The session is over: what still waits in its queue is dropped. What was sent and not
@@ -348,11 +374,17 @@ impl Shard {
 }
 
 fn count_pumped(counters: &ShardCounters, pumped: Pumped<'_>) {
-    let metric = match pumped {
-        Pumped::Sent(_, waiting) => counting::delivered(waiting.message().origin()),
-        Pumped::Dropped(..) => Metric::MessagesDropped,
-    };
-    counters.add(metric, 1);
+    match pumped {
+        Pumped::Sent(_, waiting) => {
+            counters.add(counting::delivered(waiting.message().origin()), 1);
+        }
+        Pumped::Dropped(reason, _) => count_dropped(counters, reason, 1),
+    }
+}
+
+pub(super) fn count_dropped(counters: &ShardCounters, reason: DropReason, count: u64) {
+    counters.add(Metric::MessagesDropped, count);
+    counters.add(counting::dropped(reason), count);
 }
 
 fn note_pumped(noted: &mut Vec<PumpedNotice>, noting: bool, pumped: Pumped<'_>) {
@@ -412,6 +444,8 @@ enum Offered {
     Dirty,
     /// Sent or queued.
     Taken,
+    /// Queued, and this message was dropped for it.
+    Displaced(Box<Waiting>),
     Dropped(DropReason),
 }
 
@@ -441,6 +475,7 @@ fn offer(
             }
         }
         Offer::Queued => Offered::Taken,
+        Offer::Displaced(waiting) => Offered::Displaced(waiting),
         Offer::Dropped(reason) => Offered::Dropped(reason),
     }
 }

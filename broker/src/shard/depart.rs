@@ -5,7 +5,7 @@ use super::{
 };
 use crate::transport::Transport;
 use raftmq_api::counters::Metric;
-use raftmq_mqtt::codec::{Disconnect, ReasonCode, Version};
+use raftmq_mqtt::codec::{Diagnostics, Disconnect, ReasonCode, Version};
 use raftmq_proto::v1;
 use raftmq_store::table::{Outcome, Refusal};
 use std::{rc::Rc, time::Duration};
@@ -103,7 +103,7 @@ impl Shard {
             }
             End::Broker { reason, why } => {
                 self.tell_disconnected(key, &connection, &why, Some(reason));
-                self.say_goodbye(*connection, reason);
+                self.say_why(*connection, reason, &why);
                 (false, None, why)
             }
             End::SentAway { server_reference } => {
@@ -162,7 +162,19 @@ impl Shard {
 
     /// Sends what is left, then DISCONNECT where the version has one from the server, and closes.
     pub(super) fn say_goodbye(&self, connection: Connection, reason: ReasonCode) {
-        self.say(connection, &Disconnect::new(reason));
+        self.say_why(connection, reason, ended_because(reason));
+    }
+
+    /// The same, with a reason for people where the client wants one.
+    fn say_why(&self, connection: Connection, reason: ReasonCode, why: &str) {
+        let goodbye = Disconnect {
+            diagnostics: Diagnostics {
+                reason_string: connection.reason_string(why),
+                ..Diagnostics::default()
+            },
+            ..Disconnect::new(reason)
+        };
+        self.say(connection, &goodbye);
     }
 
     fn say(&self, mut connection: Connection, goodbye: &Disconnect<'_>) {

@@ -161,7 +161,7 @@ async fn receive_connect(
                             reason_code: reason,
                             ..ConnAck::default()
                         };
-                        send_refusal(&transport, version, &connack, counters).await;
+                        send_refusal(&transport, version, u32::MAX, &connack, counters).await;
                         super::depart::linger(&transport).await;
                         None
                     }
@@ -242,7 +242,8 @@ async fn refuse(
         reason_code: error.reason_code(),
         ..ConnAck::default()
     };
-    send_refusal(stream, version, &connack, counters).await;
+    // What its Maximum Packet Size would be cannot be read, so nothing optional is said.
+    send_refusal(stream, version, u32::MAX, &connack, counters).await;
     super::depart::linger(stream).await;
 }
 
@@ -255,11 +256,12 @@ pub(super) fn can_be_told(version: Version, reason: ReasonCode) -> bool {
 pub(super) async fn send_refusal(
     stream: &Transport,
     version: Version,
+    max_packet_size: u32,
     connack: &ConnAck<'_>,
     counters: &ShardCounters,
 ) {
     let mut out = Vec::new();
-    if connack.encode(version, u32::MAX, &mut out).is_err() {
+    if connack.encode(version, max_packet_size, &mut out).is_err() {
         return;
     }
     count_refusal(counters, connack.reason_code);

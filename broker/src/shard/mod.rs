@@ -11,10 +11,10 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`admit`] | from a socket to an owned session |
+//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`exchange`], [`admit`], [`connack`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
-//! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
+//! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
 //! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
@@ -24,12 +24,14 @@ mod accept;
 mod admit;
 mod auto_subscribe;
 mod away;
+mod connack;
 mod connection;
 mod deferred;
 mod deliver;
 mod depart;
 mod drive;
 pub(crate) mod events;
+mod exchange;
 mod explain;
 mod flush;
 mod handshake;
@@ -43,6 +45,7 @@ mod publish;
 mod runtime;
 mod screening;
 mod slots;
+mod suback;
 mod subscribe;
 mod sweep;
 mod telling;

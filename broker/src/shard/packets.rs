@@ -98,7 +98,7 @@ impl Shard {
                     Ok(()) => Next::More,
                     Err(reason) => {
                         self.counters.add(Metric::ClientPublishError, 1);
-                        Next::Close(reason, format!("PUBLISH to {:?}", publish.topic))
+                        Next::Close(reason, refused_publish(reason).to_owned())
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl Shard {
             Packet::PingReq => self.pingreq(key),
             Packet::Disconnect(disconnect) => self.disconnect_packet(key, disconnect),
             Packet::Connect(_) => broken("a second CONNECT [MQTT-3.1.0-2]"),
-            Packet::Auth(_) => broken("AUTH without extended authentication [MQTT-4.12.0-6]"),
+            Packet::Auth(auth) => self.auth_packet(key, auth),
             Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
                 broken("a packet that only servers send")
             }
@@ -257,6 +257,23 @@ const DEFERRED_PER_CLIENT_MAX: usize = 4096;
 
 fn close(error: DecodeError) -> Next {
     Next::Close(error.reason_code(), error.to_string())
+}
+
+/// Why a PUBLISH ends its connection, for people.
+fn refused_publish(reason: ReasonCode) -> &'static str {
+    match reason {
+        ReasonCode::TopicNameInvalid => "PUBLISH: no topic name, or one with too many levels",
+        ReasonCode::QosNotSupported => "PUBLISH: a QoS above the Maximum QoS",
+        ReasonCode::RetainNotSupported => "PUBLISH: messages are not retained",
+        ReasonCode::TopicAliasInvalid => "PUBLISH: a topic alias above the Topic Alias Maximum",
+        ReasonCode::ProtocolError => {
+            "PUBLISH: a topic alias without a topic name, or a subscription identifier"
+        }
+        ReasonCode::ReceiveMaximumExceeded => "PUBLISH: more of them than the Receive Maximum",
+        ReasonCode::PayloadFormatInvalid => "PUBLISH: the payload is not UTF-8, as it says",
+        ReasonCode::NotAuthorized => "PUBLISH: not allowed to this topic",
+        _ => "PUBLISH: refused",
+    }
 }
 
 fn broken(rule: &str) -> Next {

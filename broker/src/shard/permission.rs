@@ -7,7 +7,7 @@ use crate::{
     router::GroupMember,
 };
 use raftmq_api::counters::Metric;
-use raftmq_mqtt::codec::{Publish, QoS, ReasonCode, Version};
+use raftmq_mqtt::codec::{PayloadFormat, Publish, QoS, ReasonCode, Version};
 use std::{borrow::Cow, net::SocketAddr, sync::Arc, time::SystemTime};
 
 /// Who a connected client is, as far as permissions depend on it.
@@ -108,6 +108,12 @@ enum Ruling<'r> {
     Silent,
 }
 
+/// Whether the packet says that its payload is UTF-8, and it is not (§3.3.2.3.2).
+fn breaks_its_format(publish: &Publish<'_>) -> bool {
+    publish.properties.payload_format_indicator() == Some(PayloadFormat::Utf8)
+        && std::str::from_utf8(publish.payload).is_err()
+}
+
 /// What becomes of a PUBLISH.
 pub(super) enum Admission {
     Accepted,
@@ -169,6 +175,9 @@ impl Shard {
 
     /// Whether a PUBLISH is accepted.
     pub(super) fn admit_publish(&self, key: SlotKey, publish: &Publish<'_>) -> Admission {
+        if self.engine.settings.check_payload_format && breaks_its_format(publish) {
+            return Admission::Refused(ReasonCode::PayloadFormatInvalid);
+        }
         if !self.may_publish(key, publish.topic) {
             return Admission::Refused(ReasonCode::NotAuthorized);
         }
@@ -255,6 +264,10 @@ impl Shard {
         reason: ReasonCode,
     ) -> Result<(), ReasonCode> {
         if reason == ReasonCode::NotAuthorized && self.disconnects_for(key, publish.topic) {
+            return Err(reason);
+        }
+        // QoS 0 has no acknowledgement that could say it (§3.3.2.3.2).
+        if reason == ReasonCode::PayloadFormatInvalid && publish.qos == QoS::AtMostOnce {
             return Err(reason);
         }
         self.counters.add(Metric::ClientPublishError, 1);

@@ -16,7 +16,7 @@ use raftmq_mqtt::{
     topic,
 };
 use raftmq_proto::v1;
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 use tokio::sync::oneshot;
 
 /// A topic that has been looked up, with the share groups' turns.
@@ -67,7 +67,9 @@ impl Shard {
         key: SlotKey,
         publish: &Publish<'_>,
     ) -> Result<(), ReasonCode> {
-        let topic = self.rewritten_name(key, publish.topic);
+        let named = self.unaliased_name(key, publish)?;
+        let name = named.as_deref().unwrap_or(publish.topic);
+        let topic = self.rewritten_name(key, name);
         let publish = &Publish {
             topic: &topic,
             ..*publish
@@ -90,10 +92,11 @@ impl Shard {
                 return Ok(());
             };
             if connection.version == Version::V5
-                && slot
-                    .session
-                    .inbound
-                    .exceeds(connection.listener.settings.max_inflight)
+                && slot.session.inbound.exceeds(
+                    publish.qos,
+                    packet_id,
+                    connection.listener.settings.max_inflight,
+                )
             {
                 return Err(ReasonCode::ReceiveMaximumExceeded);
             }
@@ -147,6 +150,24 @@ impl Shard {
         Ok(())
     }
 
+    /// The topic name that the packet's alias stands for; `None`: it has no alias.
+    fn unaliased_name(
+        &mut self,
+        key: SlotKey,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Rc<str>>, ReasonCode> {
+        let Some(alias) = publish.properties.topic_alias() else {
+            return Ok(None);
+        };
+        let maximum = self.engine.settings.topic_alias_max;
+        let slot = self.slots.get_mut(key);
+        let Some(connection) = slot.and_then(|slot| slot.connection.as_deref_mut()) else {
+            return Ok(None);
+        };
+        let aliases = connection.inbound_aliases.get_or_insert_default();
+        aliases.resolve(alias, publish.topic, maximum).map(Some)
+    }
+
     fn expiry(&self, seconds: Option<u32>) -> Option<Expiry> {
         Some(Expiry {
             seconds: seconds?,
@@ -162,10 +183,6 @@ impl Shard {
         }
         if publish.retain && !self.retain_available() {
             return Err(ReasonCode::RetainNotSupported);
-        }
-        // No alias was ever granted: our Topic Alias Maximum is 0 [MQTT-3.2.2-17].
-        if publish.properties.topic_alias().is_some() {
-            return Err(ReasonCode::TopicAliasInvalid);
         }
         if publish.properties.has_subscription_identifier() {
             return Err(ReasonCode::ProtocolError);

@@ -1,7 +1,11 @@
 //! Whether a CONNECT is let in at all: the rules of the standard, the plugins that know clients, and what
 //! its will may do. Nothing has been claimed yet.
 
-use super::{ShardRef, permission::ClientIdentity};
+use super::{
+    ShardRef,
+    exchange::{self, Authentication, Line},
+    permission::ClientIdentity,
+};
 use crate::{
     connect::ConnectRequest,
     plugin::{self, Credentials, Decision, Denial, Grant},
@@ -20,6 +24,8 @@ pub(super) struct Refusal {
     pub why: String,
     /// Where to go instead; MQTT 5 only.
     pub server_reference: Option<String>,
+    /// The client has gone already: nobody is there to be told.
+    pub is_gone: bool,
 }
 
 impl Refusal {
@@ -28,6 +34,15 @@ impl Refusal {
             reason,
             why: why.into(),
             server_reference: None,
+            is_gone: false,
+        }
+    }
+
+    /// The client went away before it was answered.
+    pub fn hung_up() -> Refusal {
+        Refusal {
+            is_gone: true,
+            ..Refusal::new(ReasonCode::UnspecifiedError, "the client has gone")
         }
     }
 
@@ -44,18 +59,47 @@ impl Refusal {
     }
 }
 
-/// Who the client is, when it is let in.
+/// A client that is let in.
+pub(super) struct Screened {
+    /// Who it is.
+    pub identity: ClientIdentity,
+    /// How it has authenticated itself, with the last data of that, which CONNACK carries.
+    pub authentication: Option<(Box<Authentication>, Proof)>,
+}
+
+/// The server's last word in an enhanced authentication.
+pub(super) struct Proof {
+    pub method: &'static str,
+    pub data: Vec<u8>,
+}
+
+/// Who the client is, when it is let in. The user name that it has proved takes the place of the one that
+/// CONNECT says.
 pub(super) async fn screen(
     shard: &ShardRef,
-    request: &ConnectRequest,
-    settings: &Settings,
+    request: &mut ConnectRequest,
     peer: SocketAddr,
-) -> Result<ClientIdentity, Refusal> {
-    check(shard, request, settings)?;
-    let grant = authenticate(shard, request, peer).await?;
+    line: Line<'_>,
+) -> Result<Screened, Refusal> {
+    let listener = line.listener;
+    check(shard, request, &listener.settings)?;
+    let (grant, authentication) = match request.authentication_method.take() {
+        None => (authenticate(shard, request, peer).await?, None),
+        Some(name) => {
+            let outcome = exchange::authenticate(shard, request, &name, line).await?;
+            request.user_name = Some(outcome.proven.user_name);
+            let (method, data) = (outcome.method, outcome.proven.data);
+            let authentication = Box::new(Authentication::new(method));
+            let proof = Proof { method, data };
+            (outcome.proven.grant, Some((authentication, proof)))
+        }
+    };
     let identity = ClientIdentity::new(request.user_name.as_deref(), peer, grant);
     check_will_access(shard, request, &identity)?;
-    Ok(identity)
+    Ok(Screened {
+        identity,
+        authentication,
+    })
 }
 
 fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Result<(), Refusal> {
@@ -76,9 +120,10 @@ fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Res
         let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";
         return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
     }
-    if request.authentication_method.is_some() {
-        let why = "extended authentication is not offered [MQTT-4.12.0-1]";
-        return Err(Refusal::new(ReasonCode::BadAuthenticationMethod, why));
+    if request.version == Version::V3 && !is_client_id_of_3_1(request, settings) {
+        let why =
+            "a client identifier of MQTT 3.1 has 1 to 23 characters, or mqtt.max_client_id_3_1";
+        return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
     }
     shard.counters.add(Metric::ClientAuthenticate, 1);
     check_will(request, settings, shard.retain_available())
@@ -109,20 +154,30 @@ async fn authenticate(
     match plugin::decide(&extensions.authenticators, credentials).await {
         Decision::Pass => admit_unknown(shard, request.is_certified),
         Decision::Admit(grant) => Ok(grant),
-        Decision::Deny(denial) => Err(match denial {
-            Denial::BadCredentials => Refusal::new(
-                ReasonCode::BadUserNameOrPassword,
-                "a plugin does not accept the credentials",
-            ),
-            Denial::NotAuthorized => {
-                Refusal::new(ReasonCode::NotAuthorized, "a plugin does not let it in")
-            }
-            Denial::Unavailable => Refusal::new(
-                ReasonCode::ServerUnavailable,
-                "nobody could be asked whether it may come in",
-            ),
-        }),
+        Decision::Deny(denial) => Err(refused_by_plugin(denial)),
     }
+}
+
+pub(super) fn refused_by_plugin(denial: Denial) -> Refusal {
+    match denial {
+        Denial::BadCredentials => Refusal::new(
+            ReasonCode::BadUserNameOrPassword,
+            "a plugin does not accept the credentials",
+        ),
+        Denial::NotAuthorized => {
+            Refusal::new(ReasonCode::NotAuthorized, "a plugin does not let it in")
+        }
+        Denial::Unavailable => Refusal::new(
+            ReasonCode::ServerUnavailable,
+            "nobody could be asked whether it may come in",
+        ),
+    }
+}
+
+/// MQTT 3.1 §3.1: one to 23 characters, so none is assigned.
+fn is_client_id_of_3_1(request: &ConnectRequest, settings: &Settings) -> bool {
+    let characters = request.client_id.chars().count();
+    !request.is_assigned && characters <= settings.client_id_chars_max_3_1
 }
 
 fn admit_unknown(shard: &ShardRef, is_known: bool) -> Result<Grant, Refusal> {
@@ -175,6 +230,12 @@ fn check_will(
         return Err(Refusal::new(
             ReasonCode::QosNotSupported,
             "the will's QoS is above mqtt.max_qos [MQTT-3.2.2-12]",
+        ));
+    }
+    if settings.check_payload_format && request.will_breaks_its_format {
+        return Err(Refusal::new(
+            ReasonCode::PayloadFormatInvalid,
+            "the will's payload is not UTF-8, as it says (§3.1.3.2.3)",
         ));
     }
     if message.retain && !retain_available {

@@ -1,7 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE: proposed to the replicated table, answered when every serving node has
 //! applied them (guarantee G2).
 
-use super::{Shard, ShardRef, connection::ConnectionId, packets::Next, slots::SlotKey};
+use super::{Shard, ShardRef, connection::ConnectionId, packets::Next, slots::SlotKey, suback};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{
@@ -12,7 +12,7 @@ use raftmq_mqtt::{
     topic,
 };
 use raftmq_proto::v1;
-use raftmq_store::table::Outcome;
+use raftmq_store::{ProposeError, table::Outcome};
 use std::sync::Arc;
 
 /// One topic filter of a request, checked.
@@ -43,6 +43,14 @@ impl Shard {
         let (client_id, epoch) = (slot.client_id.clone(), slot.epoch);
         let (version, connection) = (connection.version, connection.id);
         let identifier = subscribe.subscription_identifier;
+        if version == Version::V5
+            && let Some(reason) = self.not_offered(subscribe)
+        {
+            return Next::Close(
+                reason,
+                "SUBSCRIBE asks for what CONNACK said is not offered".into(),
+            );
+        }
         for wanted in &subscribe.filters {
             self.note_subscribe(key, wanted.filter, wanted.options, identifier);
         }
@@ -143,6 +151,9 @@ impl Shard {
         if !settings.allows_levels(parsed.filter) {
             return Err(ReasonCode::TopicFilterInvalid);
         }
+        if let Some(reason) = settings.not_offered(&parsed) {
+            return Err(reason);
+        }
         if settings.max_subscriptions > 0 {
             let table = self.engine.store.table().read();
             if table
@@ -156,21 +167,21 @@ impl Shard {
     }
 
     /// The table has decided: answers SUBACK, then the retained messages.
-    fn subscribed(
-        &mut self,
-        request: Request,
-        outcome: Option<Result<Outcome, raftmq_store::ProposeError>>,
-    ) {
+    fn subscribed(&mut self, mut request: Request, outcome: Option<Result<Outcome, ProposeError>>) {
         self.clock.tick();
         let existed = match outcome {
             None => Vec::new(),
             Some(Ok(Outcome::Subscribed { existed })) => existed,
+            Some(Err(ProposeError::TooLarge { .. })) => {
+                request.refuse(ReasonCode::QuotaExceeded);
+                Vec::new()
+            }
             Some(other) => {
                 tracing::debug!(?other, "SUBSCRIBE was not applied");
                 return self.refuse_subscribe(&request);
             }
         };
-        let codes: Vec<_> = request.entries.iter().map(reason_code).collect();
+        let codes: Vec<_> = request.entries.iter().map(suback::reason_code).collect();
         let failed = codes.iter().filter(|code| code.is_failure()).count();
         self.count_subscribed(codes.len() - failed, failed);
         for subscription in request.entries.iter().flat_map(|e| &e.subscription) {
@@ -181,11 +192,14 @@ impl Shard {
         };
         let suback = SubAck {
             packet_id: request.packet_id,
-            diagnostics: Diagnostics::default(),
+            diagnostics: suback::diagnostics(connection, &codes),
             reason_codes: ReasonCodes::new(&codes),
         };
         let max_packet_size = connection.max_packet_size;
-        let _ = suback.encode(request.version, max_packet_size, &mut connection.out);
+        let written = suback.encode(request.version, max_packet_size, &mut connection.out);
+        if written.is_err() {
+            return self.cannot_acknowledge(request.key);
+        }
         self.send_retained(&request, &existed);
         self.mark_dirty(request.key);
     }
@@ -342,7 +356,10 @@ impl Shard {
             reason_codes: ReasonCodes::new(&codes),
         };
         let max_packet_size = connection.max_packet_size;
-        let _ = unsuback.encode(version, max_packet_size, &mut connection.out);
+        let written = unsuback.encode(version, max_packet_size, &mut connection.out);
+        if written.is_err() {
+            return self.cannot_acknowledge(key);
+        }
         self.mark_dirty(key);
     }
 
@@ -428,17 +445,6 @@ pub(super) fn unsubscribe_op(
     };
     v1::Op {
         kind: Some(v1::op::Kind::Unsubscribe(unsubscribe)),
-    }
-}
-
-fn reason_code(entry: &Entry) -> ReasonCode {
-    match &entry.subscription {
-        Err(reason) => *reason,
-        Ok(_) => match entry.options.qos {
-            QoS::AtMostOnce => ReasonCode::Success,
-            QoS::AtLeastOnce => ReasonCode::GrantedQos1,
-            QoS::ExactlyOnce => ReasonCode::GrantedQos2,
-        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a shard does by the clock: keep alive, memory of idle connections, paused input, leases.
 
-use super::{Shard, ShardRef, connection::ConnectionId, slots::SlotKey};
+use super::{Shard, ShardRef, connection::ConnectionId, exchange::Authentication, slots::SlotKey};
 use raftmq_mqtt::codec::ReasonCode;
 use std::{task::Poll, time::Duration};
 use tokio::time::MissedTickBehavior;
@@ -69,6 +69,8 @@ impl Shard {
     fn check_connections(&mut self) {
         let now = self.clock.seconds();
         let wall = std::time::SystemTime::now();
+        let connect_timeout = self.engine.settings.connect_timeout;
+        let authentication_seconds_max = connect_timeout.as_secs() as u32;
         for key in self.connected_keys() {
             let Some(connection) = self
                 .slots
@@ -82,6 +84,12 @@ impl Shard {
             }
             if connection.out.is_empty() && connection.out.capacity() > 0 {
                 connection.out = Vec::new();
+            }
+            let is_overdue = |a: &Authentication| a.is_overdue(now, authentication_seconds_max);
+            if connection.authentication.as_deref().is_some_and(is_overdue) {
+                let why = "the client took too long to prove again who it is [MQTT-4.12.1-2]";
+                self.close(key, ReasonCode::NotAuthorized, why);
+                continue;
             }
             if connection.identity.is_over(wall) {
                 let why = "the time for which the client was let in is over";

@@ -7,6 +7,7 @@
 
 use super::{
     Shard, ShardRef,
+    deliver::count_dropped,
     mailbox::Mail,
     shard_of,
     slots::SlotKey,
@@ -14,11 +15,10 @@ use super::{
     wall_clock_ms,
 };
 use crate::engine::Engine;
-use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     fanout::Fanout,
     publication::Publication,
-    session::{Offer, Session},
+    session::{DropReason, Offer, Session},
 };
 use raftmq_proto::v1;
 use raftmq_store::table::Previous;
@@ -242,9 +242,19 @@ impl Shard {
             };
             let Some(session) = session else { continue };
             let offer = session.outbound.offer(None, &mut message, delivery);
-            if let Offer::Dropped(reason) = offer {
-                self.counters.add(Metric::MessagesDropped, 1);
-                self.note_lost(Some(&subscriber.client_id), publication, drop_name(reason));
+            let client_id = Some(&*subscriber.client_id);
+            match offer {
+                Offer::Sent | Offer::Queued => {}
+                Offer::Dropped(reason) => {
+                    count_dropped(&self.counters, reason, 1);
+                    self.note_lost(client_id, publication, drop_name(reason));
+                }
+                Offer::Displaced(waiting) => {
+                    let reason = DropReason::QueueFull;
+                    count_dropped(&self.counters, reason, 1);
+                    let displaced = waiting.message().publication();
+                    self.note_lost(client_id, &displaced, drop_name(reason));
+                }
             }
         }
     }

@@ -6,6 +6,8 @@ mod t10_publish;
 mod t11_retained;
 mod t12_subscriptions;
 mod t13_wills;
+mod t14_mqtt5;
+mod t15_rules;
 mod t20_fence;
 mod t30_owner;
 mod t31_takeover;

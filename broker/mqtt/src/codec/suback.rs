@@ -26,7 +26,11 @@ impl<'a> SubAck<'a> {
         let mut diagnostics = Diagnostics::default();
         if version == Version::V5 {
             diagnostics = Diagnostics::read(&mut reader)?;
-        } else if let Some(&code) = reader.rest().iter().find(|&&code| !is_return_code(code)) {
+        } else if let Some(&code) = reader
+            .rest()
+            .iter()
+            .find(|&&code| !is_return_code(version, code))
+        {
             let packet_type = PacketType::SubAck;
             return Err(DecodeError::ReasonCodeNotAllowed { packet_type, code });
         }
@@ -37,8 +41,9 @@ impl<'a> SubAck<'a> {
         })
     }
 
-    /// Appends the packet; before MQTT 5, without diagnostics and with 0x80 for every failure. (MQTT 3.1
-    /// knows no failure, but there is nothing better to say.)
+    /// Appends the packet; before MQTT 5 without diagnostics. 3.1.1 has 0x80 for every failure; MQTT 3.1
+    /// has no word for one and wants a positive answer all the same (SUBSCRIBE, §3.8 there), so the
+    /// client is told QoS 0.
     ///
     /// # Errors
     ///
@@ -70,15 +75,16 @@ impl<'a> SubAck<'a> {
     }
 }
 
-fn is_return_code(code: u8) -> bool {
-    code <= 2 || code == FAILURE
+fn is_return_code(version: Version, code: u8) -> bool {
+    code <= 2 || code == FAILURE && version == Version::V4
 }
 
 fn wire_code(version: Version, code: ReasonCode) -> u8 {
-    if version != Version::V5 && code.is_failure() {
-        return FAILURE;
+    match version {
+        Version::V3 if code.is_failure() => ReasonCode::Success.byte(),
+        Version::V4 if code.is_failure() => FAILURE,
+        _ => code.byte(),
     }
-    code.byte()
 }
 
 /// The reason codes of SUBACK or UNSUBACK: those of a decoded packet, checked when it was decoded, or the

@@ -166,16 +166,22 @@ impl Inbound {
         }
     }
 
-    /// Publishes that are not acknowledged yet: the client's use of our Receive Maximum.
+    /// Publishes that are not acknowledged yet: the client's use of our Receive Maximum. What an earlier
+    /// connection waited for is not: the client's quota begins anew with each (MQTT 5 §4.9).
     pub fn unacknowledged(&self) -> usize {
-        let qos_1 = self.acks.iter().filter(|ack| ack.qos == QoS::AtLeastOnce);
+        let qos_1 = self
+            .acks
+            .iter()
+            .filter(|ack| ack.qos == QoS::AtLeastOnce && !ack.abandoned);
         qos_1.count() + self.received.len()
     }
 
-    /// Whether one more publish would exceed our Receive Maximum [MQTT-3.3.4-9].
-    pub fn exceeds(&self, receive_maximum: u16) -> bool {
+    /// Whether this publish exceeds our Receive Maximum [MQTT-3.3.4-7]. A QoS 2 publish that is known
+    /// already is counted already: a client that comes back repeats as many as it may have under way.
+    pub fn exceeds(&self, qos: QoS, packet_id: u16, receive_maximum: u16) -> bool {
         self.acks.len() + self.received.len() >= usize::from(receive_maximum)
             && self.unacknowledged() >= usize::from(receive_maximum)
+            && (qos != QoS::ExactlyOnce || self.find(packet_id).is_err())
     }
 
     /// Number of deferred acknowledgements.

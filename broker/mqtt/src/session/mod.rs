@@ -9,6 +9,7 @@
 
 mod inbound;
 mod outbound;
+mod queue;
 mod waiting;
 mod wire;
 
@@ -16,9 +17,8 @@ mod wire;
 mod tests;
 
 pub use inbound::{Acceptance, AckTicket, Inbound};
-pub use outbound::{
-    Delivery, DropReason, Offer, Outbound, OutboundLimits, Pumped, TransferredDelivery,
-};
+pub use outbound::{Delivery, DropReason, Offer, Outbound, Pumped, TransferredDelivery};
+pub use queue::{OutboundLimits, QueueDrop, QueuedQos0};
 pub use waiting::{InflightState, Waiting};
 pub use wire::Wire;
 

@@ -1,12 +1,15 @@
 //! Deliveries to the client: the inflight window, and the queue behind it.
 //!
-//! QoS 0 goes straight to the wire or is dropped. QoS 1 and 2 get a packet identifier and stay in
-//! `inflight` until acknowledged; when the window (the client's Receive Maximum, MQTT 5 §4.9) is full
-//! or the client is offline they wait in the bounded `queue`. Order is kept per topic and QoS
+//! QoS 0 goes straight to the wire or is dropped; while the client is offline it may be queued, too. QoS 1
+//! and 2 get a packet identifier and stay in `inflight` until acknowledged; when the window (the
+//! client's Receive Maximum, MQTT 5 §4.9) is full or the client is offline they wait in the bounded
+//! `queue`. When that is full, QoS 0 makes room first, then [`QueueDrop`] decides. Order is kept per
+//! topic and QoS
 //! because identifiers are given in order of arrival and repeated in that order [MQTT-4.6.0-1].
 
 use super::{
     Wire,
+    queue::{OutboundLimits, Queue, QueuedQos0},
     waiting::{InflightState, Waiting},
 };
 use crate::{
@@ -28,12 +31,14 @@ pub struct Delivery<'a> {
 }
 
 /// What became of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Offer {
     /// Written to the wire.
     Sent,
     /// Waits in the queue.
     Queued,
+    /// Waits in the queue, which was full: this message was dropped for it.
+    Displaced(Box<Waiting>),
     /// Not delivered.
     Dropped(DropReason),
 }
@@ -42,7 +47,7 @@ pub enum Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// QoS 0 and nobody connected.
-    Offline,
+    Offline = 0,
     /// The queue holds as much as it may.
     QueueFull,
     /// The client reads slower than its messages arrive.
@@ -53,6 +58,17 @@ pub enum DropReason {
     Expired,
 }
 
+impl DropReason {
+    /// All of them, each at the place of its number.
+    pub const ALL: [DropReason; 5] = [
+        DropReason::Offline,
+        DropReason::QueueFull,
+        DropReason::SlowReader,
+        DropReason::TooLarge,
+        DropReason::Expired,
+    ];
+}
+
 /// What became of a message that had waited.
 #[derive(Clone, Copy, Debug)]
 pub enum Pumped<'a> {
@@ -60,13 +76,6 @@ pub enum Pumped<'a> {
     Sent(u16, &'a Waiting),
     /// Not delivered.
     Dropped(DropReason, &'a Waiting),
-}
-
-/// Bounds of one session.
-#[derive(Clone, Copy, Debug)]
-pub struct OutboundLimits {
-    /// Messages that may wait behind the window.
-    pub queue_messages_max: u32,
 }
 
 #[derive(Debug)]
@@ -93,11 +102,10 @@ pub struct TransferredDelivery {
 /// The session's deliveries. Empty, it holds no memory on the heap.
 #[derive(Debug)]
 pub struct Outbound {
-    limits: OutboundLimits,
     /// In the order in which identifiers were given, so identifiers rise from front to back (modulo
     /// wrap-around).
     inflight: VecDeque<Inflight>,
-    queue: VecDeque<Waiting>,
+    queue: Queue,
     last_packet_id: u16,
 }
 
@@ -105,16 +113,15 @@ impl Outbound {
     /// Nothing to deliver yet.
     pub fn new(limits: OutboundLimits) -> Outbound {
         Outbound {
-            limits,
             inflight: VecDeque::new(),
-            queue: VecDeque::new(),
+            queue: Queue::new(limits),
             last_packet_id: 0,
         }
     }
 
     /// From now on it goes by these; what is queued beyond them stays.
     pub fn set_limits(&mut self, limits: OutboundLimits) {
-        self.limits = limits;
+        self.queue.set_limits(limits);
     }
 
     /// Delivers `message` now if it can be, else queues it.
@@ -125,9 +132,9 @@ impl Outbound {
         delivery: Delivery<'_>,
     ) -> Offer {
         let Some(wire) = wire else {
-            return match delivery.qos {
-                QoS::AtMostOnce => Offer::Dropped(DropReason::Offline),
-                _ => self.enqueue(message.stored(), delivery),
+            return match (delivery.qos, self.queue.qos_0()) {
+                (QoS::AtMostOnce, QueuedQos0::Dropped) => Offer::Dropped(DropReason::Offline),
+                _ => self.queue.push(waiting(message.stored(), delivery)),
             };
         };
         if !message.fits(wire, delivery) {
@@ -137,14 +144,18 @@ impl Outbound {
             if wire.is_congested() {
                 return Offer::Dropped(DropReason::SlowReader);
             }
+            // Nothing overtakes a message of its own topic and QoS [MQTT-4.6.0-5].
+            if self.queue.has_qos_0() {
+                return self.queue.push(waiting(message.stored(), delivery));
+            }
             message.append_to(wire, delivery, 0);
             return Offer::Sent;
         }
         if !self.queue.is_empty() || wire.is_congested() {
-            return self.enqueue(message.stored(), delivery);
+            return self.queue.push(waiting(message.stored(), delivery));
         }
         let Some(packet_id) = self.next_packet_id(wire.window) else {
-            return self.enqueue(message.stored(), delivery);
+            return self.queue.push(waiting(message.stored(), delivery));
         };
         message.append_to(wire, delivery, packet_id);
         let waiting = waiting(message.stored(), delivery);
@@ -217,26 +228,37 @@ impl Outbound {
         scratch: &mut crate::fanout::Scratch,
         mut done: impl FnMut(Pumped<'_>),
     ) {
-        while !self.queue.is_empty() && !wire.is_congested() {
-            let Some(packet_id) = self.next_packet_id(wire.window) else {
+        while let Some(qos) = self.queue.next_qos() {
+            if wire.is_congested() {
                 return;
+            }
+            let packet_id = match qos {
+                QoS::AtMostOnce => 0,
+                _ => match self.next_packet_id(wire.window) {
+                    Some(packet_id) => packet_id,
+                    None => return,
+                },
             };
-            let Some(next) = self.queue.pop_front() else {
+            let Some(next) = self.queue.pop() else {
                 return;
             };
             match write(&next, packet_id, Repeat::First, wire, now_ms, scratch) {
                 Ok(()) => {
                     done(Pumped::Sent(packet_id, &next));
-                    self.inflight.push_back(Inflight {
-                        packet_id,
-                        state: InflightState::Published(next),
-                    });
+                    self.sent(packet_id, next);
                 }
                 Err(reason) => done(Pumped::Dropped(reason, &next)),
             }
         }
-        if self.queue.is_empty() && self.queue.capacity() > 0 {
-            self.queue = VecDeque::new();
+    }
+
+    /// QoS 1 and 2 stay until they are acknowledged.
+    fn sent(&mut self, packet_id: u16, delivery: Waiting) {
+        if delivery.qos != QoS::AtMostOnce {
+            self.inflight.push_back(Inflight {
+                packet_id,
+                state: InflightState::Published(delivery),
+            });
         }
     }
 
@@ -311,7 +333,7 @@ impl Outbound {
 
     /// Takes over what another node owed the client: it goes before everything that is here already.
     pub fn restore(&mut self, deliveries: Vec<TransferredDelivery>) {
-        let mut queue = VecDeque::new();
+        let mut queue = Vec::new();
         for delivery in deliveries {
             let state = match delivery.message {
                 None => InflightState::Released,
@@ -323,7 +345,7 @@ impl Outbound {
                         subscription_ids: boxed(&delivery.subscription_ids),
                     };
                     if delivery.packet_id == 0 {
-                        queue.push_back(waiting);
+                        queue.push(waiting);
                         continue;
                     }
                     InflightState::Published(waiting)
@@ -335,16 +357,7 @@ impl Outbound {
                 state,
             });
         }
-        queue.append(&mut self.queue);
-        self.queue = queue;
-    }
-
-    fn enqueue(&mut self, message: Stored, delivery: Delivery<'_>) -> Offer {
-        if self.queue.len() >= self.limits.queue_messages_max as usize {
-            return Offer::Dropped(DropReason::QueueFull);
-        }
-        self.queue.push_back(waiting(message, delivery));
-        Offer::Queued
+        self.queue.put_before(queue);
     }
 
     /// The next free identifier, `None` while the window is full. Identifiers in use lie between the

@@ -1,3 +1,6 @@
+mod full_queue;
+mod receive_maximum;
+
 use super::*;
 use crate::{
     codec::{QoS, ReasonCode, Version},
@@ -29,8 +32,14 @@ fn publication(payload: &[u8]) -> Publication<'_> {
 
 impl Peer {
     fn with_window(window: u16) -> Peer {
+        Peer::with_limits(window, QueueDrop::Newest, QueuedQos0::Dropped)
+    }
+
+    fn with_limits(window: u16, queue_drop: QueueDrop, queue_qos_0: QueuedQos0) -> Peer {
         let limits = OutboundLimits {
             queue_messages_max: 3,
+            queue_drop,
+            queue_qos_0,
         };
         Peer {
             session: Session::new(limits),
@@ -47,6 +56,7 @@ impl Peer {
             window: self.window,
             max_packet_size: u32::MAX,
             congested_bytes: 1 << 20,
+            aliases: None,
         };
         (&mut self.session, wire, &mut self.scratch)
     }

@@ -26,7 +26,7 @@ impl InflightState {
 }
 
 /// A stored publication and how it is to be delivered.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     pub(super) message: Stored,
     pub(super) qos: QoS,

@@ -1,7 +1,10 @@
 //! The outgoing half of a connection, as a session sees it: where packets go, and what the client
 //! on the other side can take.
 
-use crate::codec::{Ack, AckType, PacketId, ReasonCode, Version};
+use crate::{
+    codec::{Ack, AckType, PacketId, ReasonCode, Version},
+    topic_alias::OutboundAliases,
+};
 
 /// Where a session writes its packets.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub struct Wire<'a> {
     pub max_packet_size: u32,
     /// Unsent bytes from which on the client counts as slow.
     pub congested_bytes: usize,
+    /// Topic aliases towards the client; `None`: it takes none [MQTT-3.1.2-27].
+    pub aliases: Option<&'a mut OutboundAliases>,
 }
 
 impl Wire<'_> {

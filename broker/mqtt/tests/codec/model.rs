@@ -147,7 +147,8 @@ impl Model {
             }
             Model::SubAck(packet_id, diagnostics, codes) => {
                 diagnostics.with(is_v5, |diagnostics| {
-                    let codes: Vec<_> = codes.iter().map(|code| lend_code(is_v5, *code)).collect();
+                    let codes: Vec<_> =
+                        codes.iter().map(|code| lend_code(version, *code)).collect();
                     f(&Packet::SubAck(SubAck {
                         packet_id: *packet_id,
                         diagnostics,
@@ -242,11 +243,11 @@ fn lend_filter(is_v5: bool, entry: &(String, SubscriptionOptions)) -> SubscribeF
     }
 }
 
-fn lend_code(is_v5: bool, code: ReasonCode) -> ReasonCode {
-    if code.is_failure() && !is_v5 {
-        ReasonCode::UnspecifiedError
-    } else {
-        code
+fn lend_code(version: Version, code: ReasonCode) -> ReasonCode {
+    match version {
+        Version::V3 if code.is_failure() => ReasonCode::Success,
+        Version::V4 if code.is_failure() => ReasonCode::UnspecifiedError,
+        _ => code,
     }
 }
 

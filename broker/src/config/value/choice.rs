@@ -6,7 +6,7 @@ use crate::config::settings::Range;
 use crate::config::suggest::hint;
 use crate::config::types::{
     CertificateName, CertificateUse, ClientCertificates, LogFormat, PartitionPolicy, ProxyProtocol,
-    TransportKind,
+    QueueDrop, TransportKind,
 };
 
 /// A setting whose values are words.
@@ -64,6 +64,11 @@ impl Choice for CertificateUse {
     ];
 }
 
+impl Choice for QueueDrop {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("newest", Self::Newest), ("oldest", Self::Oldest)];
+}
+
 impl Choice for PartitionPolicy {
     const WORDS: &'static [(&'static str, Self)] = &[("pause", Self::Pause)];
 
@@ -100,6 +105,7 @@ macro_rules! choices {
 
 choices!(
     ProxyProtocol,
+    QueueDrop,
     PartitionPolicy,
     LogFormat,
     TransportKind,

@@ -24,15 +24,21 @@ fn codes_keep_their_order() {
     assert_eq!(read(Version::V5, &bytes), Ok(suback(&codes)));
 }
 
+/// 3.1.1 [MQTT-3.9.3-2]
 #[test]
-fn every_failure_is_0x80_before_mqtt_5() {
+fn every_failure_is_0x80_in_3_1_1() {
     let codes = [ReasonCode::GrantedQos1, ReasonCode::QuotaExceeded];
-    for version in [Version::V3, Version::V4] {
-        let bytes = written(version, &suback(&codes));
-        assert_eq!(bytes, [0x90, 4, 0, 1, 1, 0x80]);
-        let back = [ReasonCode::GrantedQos1, ReasonCode::UnspecifiedError];
-        assert_eq!(read(version, &bytes), Ok(suback(&back)));
-    }
+    let bytes = written(Version::V4, &suback(&codes));
+    assert_eq!(bytes, [0x90, 4, 0, 1, 1, 0x80]);
+    let back = [ReasonCode::GrantedQos1, ReasonCode::UnspecifiedError];
+    assert_eq!(read(Version::V4, &bytes), Ok(suback(&back)));
+}
+
+#[test]
+fn mqtt_3_1_hears_of_no_failure() {
+    let codes = [ReasonCode::GrantedQos1, ReasonCode::NotAuthorized];
+    let bytes = written(Version::V3, &suback(&codes));
+    assert_eq!(bytes, [0x90, 4, 0, 1, 1, 0]);
 }
 
 /// [MQTT-3.9.3-2]
@@ -42,6 +48,7 @@ fn a_code_that_is_not_subacks_is_refused() {
         (Version::V5, &[0x90, 4, 0, 1, 0, 3][..], 3),
         (Version::V5, &[0x90, 4, 0, 1, 0, 0x11], 0x11),
         (Version::V4, &[0x90, 3, 0, 1, 0x87], 0x87),
+        (Version::V3, &[0x90, 3, 0, 1, 0x80], 0x80),
     ] {
         let packet_type = PacketType::SubAck;
         assert_eq!(
