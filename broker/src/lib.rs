@@ -19,6 +19,7 @@ mod link;
 pub mod logging;
 pub mod node;
 mod observer;
+pub mod passwords;
 mod plugin;
 mod proxy_protocol;
 mod router;

@@ -1,6 +1,9 @@
 //! What plugins change in the engine.
 
-use super::{AccessRules, AutoSubscription, authentication::Authenticator, rewrite::RewriteRules};
+use super::{
+    AccessRules, AutoSubscription, authentication::Authenticator,
+    flapping_detect::FlappingDetector, rewrite::RewriteRules,
+};
 use crate::{events::NoticeListeners, router::ShareStrategy};
 use parking_lot::RwLock;
 use std::{
@@ -26,6 +29,8 @@ pub(crate) struct Extensions {
     pub share_strategy: ShareStrategy,
     /// What may be retained; absent: nothing.
     pub retain: Option<RetainLimits>,
+    /// Who looks for clients that come and go all the time; absent: nobody.
+    pub flapping: Option<Arc<FlappingDetector>>,
     /// Who is told what happens to clients and messages.
     pub listeners: NoticeListeners,
 }

@@ -91,6 +91,7 @@ impl Shard {
         self.counters.add(Metric::ClientDisconnected, 1);
         let (discard_will, expiry_seconds, reason) = match end {
             End::Lost { why } => {
+                self.watch_flapping(key);
                 self.tell_disconnected(key, &connection, &why, None);
                 (false, None, why)
             }
@@ -104,6 +105,7 @@ impl Shard {
                 (discard_will, expiry_seconds, why)
             }
             End::Broker { reason, why } => {
+                self.watch_flapping_after(key, reason);
                 self.tell_disconnected(key, &connection, &why, Some(reason));
                 self.say_goodbye(*connection, reason);
                 (false, None, why)
@@ -220,6 +222,7 @@ impl Shard {
             return;
         };
         self.counters.add(Metric::ClientDisconnected, 1);
+        self.watch_flapping_after(key, reason);
         self.tell_disconnected(key, &connection, ended_because(reason), Some(reason));
         self.say_goodbye(*connection, reason);
         if let Some(slot) = self.slots.get_mut(key) {

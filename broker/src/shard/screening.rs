@@ -1,7 +1,7 @@
 //! Whether a CONNECT is let in at all: the rules of the standard, the plugins that know clients, and what
 //! its will may do. Nothing has been claimed yet.
 
-use super::{ShardRef, permission::ClientIdentity};
+use super::{ShardRef, banning, permission::ClientIdentity};
 use crate::{
     connect::ConnectRequest,
     plugin::{self, Credentials, Decision, Denial, Grant},
@@ -51,6 +51,7 @@ pub(super) async fn screen(
     peer: SocketAddr,
 ) -> Result<ClientIdentity, Refusal> {
     check(shard, request)?;
+    banning::check(shard, request, peer)?;
     let grant = authenticate(shard, request, peer).await?;
     let identity = ClientIdentity::new(request.user_name.as_deref(), peer, grant);
     check_will_access(shard, request, &identity)?;
@@ -117,6 +118,10 @@ async fn authenticate(
             Denial::NotAuthorized => {
                 Refusal::new(ReasonCode::NotAuthorized, "a plugin does not let it in")
             }
+            Denial::Busy => Refusal::new(
+                ReasonCode::ServerBusy,
+                "too many clients wait for a plugin's decision",
+            ),
             Denial::Unavailable => Refusal::new(
                 ReasonCode::ServerUnavailable,
                 "nobody could be asked whether it may come in",

@@ -29,6 +29,8 @@ mod t70_bad_packets;
 mod t71_slow_clients;
 mod t72_full_disk;
 mod t80_graceful_stop;
+mod t82_bans;
+mod t83_passwords;
 mod t84_plugins;
 mod t85_authentication;
 mod t86_web_hook;
