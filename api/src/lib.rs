@@ -29,7 +29,7 @@ pub use http::tls::{
 };
 pub use node::{Identity, Node, NodeError, PeerNode, query_server};
 pub use replicated::{
-    DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession,
+    BanRefusal, DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession,
     KnownSubscription, PIECE_RETAINED, PIECE_ROWS, PIECE_SESSIONS, ReplicatedView,
     ReplicationError, RetainedPiece, Subscribing, SubscriptionPiece, SubscriptionPlace,
     SubscriptionScope,

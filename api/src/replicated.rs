@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use raftmq_store::{MembershipChange, MembershipError, Mode};
+use raftmq_store::{
+    MembershipChange, MembershipError, Mode,
+    table::{Ban, BanOf},
+};
 
 use crate::node::{ClientRow, PublishProperties};
 
@@ -71,6 +74,12 @@ pub trait ReplicatedView: Send + Sync + 'static {
         node_id: u64,
         order: Option<DrainOrder>,
     ) -> BoxFuture<'_, Result<(), DrainRefusal>>;
+    /// At most `count` bans in order of what they name and of whom, behind `after`.
+    fn bans_after(&self, after: Option<(BanOf, &str)>, count: usize) -> Vec<Arc<Ban>>;
+    /// Keeps somebody out. Done when no node that serves lets them in any more.
+    fn set_ban(&self, ban: Ban) -> BoxFuture<'_, Result<(), BanRefusal>>;
+    /// Lets them in again: whether there was such a ban.
+    fn lift_ban(&self, of: BanOf, who: &str) -> BoxFuture<'_, Result<bool, ReplicationError>>;
     /// The members by Raft's log, by id, and where this node reaches them; empty before this node is
     /// part of a cluster.
     fn members(&self) -> BTreeMap<u64, String>;
@@ -140,6 +149,20 @@ pub enum DrainRefusal {
     /// Nobody would take the clients.
     #[error("no other node is up and takes clients")]
     NoOtherNode,
+    /// The table could not be changed; whether it was is unknown.
+    #[error("{0}")]
+    NotReplicated(String),
+}
+
+/// Why somebody was not banned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BanRefusal {
+    /// It names nobody, a text in it is too long, or it has ended already.
+    #[error("it names nobody, a text in it is too long, or it has ended already")]
+    Malformed,
+    /// There are as many bans as there may be.
+    #[error("there are as many bans as there may be")]
+    TooMany,
     /// The table could not be changed; whether it was is unknown.
     #[error("{0}")]
     NotReplicated(String),

@@ -28,6 +28,19 @@ pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
     u64::try_from(zoned.timestamp().as_second()).ok()
 }
 
+/// Unix milliseconds as RFC 3339, UTC, in seconds; what no calendar holds is empty.
+pub(crate) fn rfc3339(ms: u64) -> String {
+    let seconds = i64::try_from(ms / 1_000).ok();
+    let timestamp = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    timestamp.map_or_else(String::new, |timestamp| timestamp.to_string())
+}
+
+/// RFC 3339 as Unix milliseconds. `None`: it is none, or before 1970.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<u64> {
+    let timestamp: Timestamp = text.parse().ok()?;
+    u64::try_from(timestamp.as_millisecond()).ok()
+}
+
 /// `D days H hours, m minutes, s seconds`.
 pub(crate) fn uptime(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -48,6 +61,18 @@ mod tests {
         let text = local(1_658_674_891_999);
         assert_eq!(text.len(), 19, "{text}");
         assert_eq!(parse_seconds(&text), Some(1_658_674_891));
+    }
+
+    #[test]
+    fn a_moment_is_written_for_the_whole_world() {
+        assert_eq!(rfc3339(1_658_674_891_999), "2022-07-24T15:01:31Z");
+        assert_eq!(
+            parse_rfc3339("2022-07-24T17:01:31+02:00"),
+            Some(1_658_674_891_000)
+        );
+        assert_eq!(parse_rfc3339("1969-01-01T00:00:00Z"), None);
+        assert_eq!(parse_rfc3339("infinity"), None);
+        assert_eq!(rfc3339(u64::MAX), "");
     }
 
     #[test]

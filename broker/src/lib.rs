@@ -20,6 +20,7 @@ mod listener;
 pub mod logging;
 pub mod node;
 mod observer;
+pub mod passwords;
 mod plugin;
 mod proxy_protocol;
 mod router;

@@ -5,6 +5,7 @@ use raftmq::{
     cli::{self, Job, Lifetime, Serve},
     config, ctl, dev, logging,
     node::{Addresses, HttpFace, Node},
+    passwords,
 };
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
         Ok(Job::Print(text)) => cli::show(&text),
         Ok(Job::Develop(plan)) => report(dev::run(&plan)),
         Ok(Job::Control(plan)) => report(ctl::run(*plan)),
+        Ok(Job::Passwd(change)) => report(passwords::change(&change)),
         Ok(Job::Serve(serve)) => report(run(*serve)),
     }
 }

@@ -144,6 +144,13 @@ impl TableObserver {
                     SessionChange::Ended { by_administrator },
                 );
             }
+            TableEvent::Disconnected {
+                client_id,
+                node,
+                epoch,
+            } if u64::from(*node) == self.node_id => {
+                self.session(client_id, (*epoch).into(), SessionChange::SentAway);
+            }
             TableEvent::WillDue(message) => self.deliver_will(message),
             TableEvent::NodeDown { node, .. } => self.node_down((*node).into()),
             TableEvent::Counted { by, what } if u64::from(*by) == self.node_id => self.count(what),

@@ -65,6 +65,8 @@ codes! {
         UnknownEvent = "unknown_event",
         /// It is no host:port.
         InvalidAddress = "invalid_address",
+        /// A ban names nobody, has too long a text, or would have ended already.
+        InvalidBan = "invalid_ban",
         /// The node does not do that; the message says why.
         Refused = "refused",
     }
@@ -83,6 +85,8 @@ codes! {
         UnknownPlugin = "unknown_plugin",
         /// There is no retained message on this topic.
         UnknownTopic = "unknown_topic",
+        /// There is no such ban.
+        UnknownBan = "unknown_ban",
     }
     METHOD_NOT_ALLOWED {
         /// The path does not answer this method; the header Allow names those that it does.
@@ -107,6 +111,8 @@ codes! {
         NoQuorum = "no_quorum",
         /// The change of the membership is refused; the message says why.
         ChangeRefused = "change_refused",
+        /// There are as many bans as there may be (100,000).
+        TooManyBans = "too_many_bans",
     }
     REQUEST_TIMEOUT {
         /// The body did not arrive in time.

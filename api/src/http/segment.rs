@@ -63,3 +63,22 @@ impl<S: Send + Sync> FromRequestParts<S> for NodeAndName {
         Ok(Self { node, name })
     }
 }
+
+/// Two variable segments, decoded.
+#[derive(Debug)]
+pub(crate) struct TwoSegments(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoSegments {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let not_utf8 = |_| ApiError::new(Code::InvalidPath, "The path is not UTF-8.");
+        let segments = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(not_utf8)?;
+        let mut values = segments.iter().map(|(_, value)| value.to_owned());
+        let both = values.next().zip(values.next());
+        both.map(|(first, second)| TwoSegments(first, second))
+            .ok_or_else(|| ApiError::internal("this path has no two segments"))
+    }
+}

@@ -77,6 +77,10 @@ fn segment(name: &str) -> Option<Parameter> {
             .of(json!({"type": "integer", "format": "uint64", "minimum": 0, "maximum": u64::MAX}))
             .such_as(1),
         "clientid" => text("clientid", "Client identifier.").such_as("sensor-1"),
+        "as" => Parameter::new("path", "as", "What the ban names.")
+            .of(json!({"type": "string", "enum": ["clientid", "username", "peerhost", "peerhost_net"]}))
+            .such_as("clientid"),
+        "who" => text("who", "Whom; a slash in it is written as %2F.").such_as("sensor-1"),
         "plugin" => text("plugin", "Name of a plugin.").such_as("rmqtt-acl"),
         "topic" => Parameter::new(
             "path",

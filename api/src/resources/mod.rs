@@ -1,5 +1,6 @@
 //! One module per resource of the HTTP API.
 
+mod banned;
 mod brokers;
 mod client_json;
 mod clients;
@@ -43,7 +44,7 @@ pub(crate) fn endpoints(endpoints: Endpoints, catalogue: &Arc<Catalogue>) -> End
     let endpoints = health::endpoints(index::endpoints(endpoints, catalogue));
     let endpoints = drain::endpoints(nodes::endpoints(brokers::endpoints(endpoints)));
     let endpoints = subscriptions::endpoints(clients::endpoints(endpoints));
-    let endpoints = mqtt::endpoints(routes::endpoints(endpoints));
+    let endpoints = banned::endpoints(mqtt::endpoints(routes::endpoints(endpoints)));
     let endpoints = membership::endpoints(cluster::endpoints(endpoints));
     let endpoints = explain::endpoints(endpoints);
     let endpoints = metrics::endpoints(stats::endpoints(endpoints));

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_input;
+mod banned;
 mod clients;
 mod cluster;
 mod contract;

@@ -10,11 +10,12 @@ use raftmq_api::counters::{Metric, Metrics, Sample, Stat, Stats};
 use raftmq_api::event::{EventFeed, EventFilter, Told};
 use raftmq_api::node::*;
 use raftmq_api::{
-    Api, ApiConfig, ApiParts, DrainOrder, DrainRefusal, Identity, KnownDrain, KnownNode,
-    KnownRetained, KnownSession, KnownSubscription, Node, NodeError, PeerNode, Phase,
+    Api, ApiConfig, ApiParts, BanRefusal, DrainOrder, DrainRefusal, Identity, KnownDrain,
+    KnownNode, KnownRetained, KnownSession, KnownSubscription, Node, NodeError, PeerNode, Phase,
     ReplicatedView, ReplicationError, RetainedPiece, Subscribing, SubscriptionPiece,
     SubscriptionPlace, SubscriptionScope, query_server, serve,
 };
+use raftmq_store::table::{Ban, BanOf};
 use raftmq_store::{MembershipChange, MembershipError, Mode};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -44,6 +45,8 @@ pub struct View {
     /// Orders given through the API.
     pub drains: Mutex<BTreeMap<u64, Option<DrainOrder>>>,
     pub drain_refusal: Option<DrainRefusal>,
+    pub bans: Mutex<BTreeMap<(BanOf, Arc<str>), Arc<Ban>>>,
+    pub ban_refusal: Option<BanRefusal>,
     pub members: BTreeMap<u64, String>,
     /// The answer to every change of the membership.
     pub membership: Result<MembershipChange, MembershipError>,
@@ -63,6 +66,8 @@ impl Default for View {
             not_ready: None,
             drains: Mutex::default(),
             drain_refusal: None,
+            bans: Mutex::default(),
+            ban_refusal: None,
             members: BTreeMap::new(),
             membership: Ok(MembershipChange::default()),
             asked: Mutex::default(),
@@ -191,6 +196,25 @@ impl ReplicatedView for View {
             }
         };
         Box::pin(async move { set })
+    }
+    fn bans_after(&self, after: Option<(BanOf, &str)>, count: usize) -> Vec<Arc<Ban>> {
+        let bans = self.bans.lock().unwrap();
+        let behind = |ban: &&Arc<Ban>| after.is_none_or(|after| (ban.of, &*ban.who) > after);
+        bans.values().filter(behind).take(count).cloned().collect()
+    }
+    fn set_ban(&self, ban: Ban) -> BoxFuture<'_, Result<(), BanRefusal>> {
+        let set = self.ban_refusal.clone().map_or(Ok(()), Err).map(|()| {
+            let key = (ban.of, ban.who.clone());
+            self.bans.lock().unwrap().insert(key, Arc::new(ban));
+        });
+        Box::pin(async move { set })
+    }
+    fn lift_ban(&self, of: BanOf, who: &str) -> BoxFuture<'_, Result<bool, ReplicationError>> {
+        let lifted = self.replicated().map(|()| {
+            let mut bans = self.bans.lock().unwrap();
+            bans.remove(&(of, who.into())).is_some()
+        });
+        Box::pin(async move { lifted })
     }
     fn members(&self) -> BTreeMap<u64, String> {
         self.members.clone()

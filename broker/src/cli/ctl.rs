@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Environment, Refusal};
+use super::{Environment, Refusal, bans};
 use crate::ctl::{
     Command, DrainWish, Extent, Format, Frames, MemberWish, Parameters, Plan, Publication, Watch,
 };
@@ -55,6 +55,12 @@ enum CtlCommand {
         #[arg(value_name = "CLIENTID")]
         client_id: String,
     },
+    /// Who is kept out
+    Bans(ListArgs),
+    /// Keep a client, a user, an address or a network out of the cluster
+    Ban(bans::BanArgs),
+    /// Let them in again
+    Unban(bans::BannedArgs),
     /// Who subscribes to what
     Subs(SubsArgs),
     /// Which topic filters go to which nodes
@@ -273,6 +279,12 @@ impl CtlCommand {
             Self::Plugins => Command::Plugins,
             Self::Clients(args) => args.command(),
             Self::Kick { client_id } => Command::Kick { client_id },
+            Self::Bans(list) => {
+                let extent = list.extent();
+                Command::Bans(given([("_limit", text(list.limit))]), extent)
+            }
+            Self::Ban(args) => args.command(),
+            Self::Unban(args) => args.command(),
             Self::Subs(args) => args.command(),
             Self::Routes { topic, list } => Command::Routes {
                 topic,

@@ -4,6 +4,7 @@
 //! [`crate::config`] together with everything else; clap only knows their names. Exit statuses:
 //! 0 done, 1 failed while running, 2 wrong usage or configuration.
 
+mod bans;
 mod ctl;
 mod flags;
 mod refusal;
@@ -21,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Loaded, Sources};
 use crate::dev;
+use crate::passwords;
 pub use flags::ConfigArgs;
 pub use refusal::Refusal;
 
@@ -33,6 +35,8 @@ pub enum Job {
     Develop(dev::Plan),
     /// Ask a running cluster.
     Control(Box<crate::ctl::Plan>),
+    /// Change a file of passwords.
+    Passwd(passwords::Change),
     /// Print this text, which ends with a newline, to standard output and end.
     Print(String),
 }
@@ -88,6 +92,8 @@ enum Command {
     Ctl(ctl::CtlArgs),
     /// Make a user's line for raftmq-auth-scram; the password is read from standard input
     Scram(scram::ScramArgs),
+    /// Set or delete a user's password in a file for the plugin rmqtt-auth-file
+    Passwd(PasswdArgs),
 }
 
 #[derive(Args)]
@@ -136,6 +142,31 @@ struct PrintArgs {
     print_reference: bool,
 }
 
+/// The password is asked for, or is the first line of standard input when that is no terminal.
+#[derive(Args)]
+struct PasswdArgs {
+    /// File of users and hashed passwords; made when it is missing
+    file: PathBuf,
+    /// User name
+    user: String,
+    /// Delete the user
+    #[arg(short = 'D', long)]
+    delete: bool,
+}
+
+impl PasswdArgs {
+    fn change(self) -> passwords::Change {
+        passwords::Change {
+            file: self.file,
+            user: self.user,
+            wish: match self.delete {
+                true => passwords::Wish::Delete,
+                false => passwords::Wish::Set,
+            },
+        }
+    }
+}
+
 /// Writes the text of a [`Job::Print`] to standard output. A reader that has had enough
 /// (`raftmq config | head`) is no failure; any other error of the stream is exit status 1.
 pub fn show(text: &str) -> ExitCode {
@@ -173,6 +204,7 @@ pub fn parse(
         Command::Config(args) => print(args, environment),
         Command::Ctl(args) => Ok(Job::Control(Box::new(args.plan(&environment)?))),
         Command::Scram(args) => args.job(),
+        Command::Passwd(args) => Ok(Job::Passwd(args.change())),
     }
 }
 

@@ -5,6 +5,7 @@
 //! instead of tables.
 
 mod answer;
+mod bans;
 mod clients;
 mod cluster;
 mod generic;
@@ -74,6 +75,12 @@ pub enum Command {
         /// Client identifier.
         client_id: String,
     },
+    /// Who is kept out.
+    Bans(Parameters, Extent),
+    /// Keeps somebody out.
+    Ban(Ban),
+    /// Lets somebody in again.
+    Unban(Banned),
     /// Who subscribes to what.
     Subscriptions(Parameters, Extent),
     /// Which filters go to which nodes; with a topic, where that goes.
@@ -123,6 +130,28 @@ pub enum Command {
     Tail(Parameters),
     /// Rates of each node.
     Top(Watch),
+}
+
+/// Who is banned: as the API names it, and whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Banned {
+    /// `clientid`, `username`, `peerhost` or `peerhost_net`.
+    pub named_as: &'static str,
+    /// Whom.
+    pub who: String,
+}
+
+/// A ban to be ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Whom.
+    pub banned: Banned,
+    /// For how long; `None`: for good.
+    pub time: Option<Duration>,
+    /// Why, for people.
+    pub reason: Option<String>,
+    /// Who orders it, for people.
+    pub by: String,
 }
 
 /// What is wanted of a drain.
@@ -226,6 +255,9 @@ async fn perform(server: &Server, command: Command) -> Result<(), Failure> {
         Command::Plugins => cluster::plugins(server).await,
         Command::Clients(parameters, extent) => clients::list(server, &parameters, extent).await,
         Command::Kick { client_id } => clients::kick(server, &client_id).await,
+        Command::Bans(parameters, extent) => bans::list(server, &parameters, extent).await,
+        Command::Ban(ban) => bans::ban(server, &ban).await,
+        Command::Unban(banned) => bans::unban(server, &banned).await,
         Command::Subscriptions(parameters, extent) => {
             routes::subscriptions(server, &parameters, extent).await
         }

@@ -1,6 +1,7 @@
 //! One node of a cluster: builds the parts, wires them, and takes them down in order. No logic of
 //! the parts is here.
 
+mod bans;
 mod drain;
 mod explain;
 mod history;

@@ -1,17 +1,18 @@
 //! The replicated table, as the HTTP API reads it.
 
-use super::{drain, listing, retained, vitals};
+use super::{bans, drain, listing, retained, vitals};
 use crate::engine::Engine;
 use futures::future::BoxFuture;
 use raftmq_api::{
-    DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession, ReplicatedView,
-    ReplicationError, RetainedPiece, SubscriptionPiece, SubscriptionPlace, SubscriptionScope,
+    BanRefusal, DrainOrder, DrainRefusal, KnownDrain, KnownNode, KnownRetained, KnownSession,
+    ReplicatedView, ReplicationError, RetainedPiece, SubscriptionPiece, SubscriptionPlace,
+    SubscriptionScope,
     node::{ClientRow, WillRow},
 };
 use raftmq_proto::v1;
 use raftmq_store::{
     MembershipChange, MembershipError, Mode,
-    table::{Outcome, Session},
+    table::{Ban, BanOf, Outcome, Session},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -187,6 +188,19 @@ impl ReplicatedView for TableView {
         order: Option<DrainOrder>,
     ) -> BoxFuture<'_, Result<(), DrainRefusal>> {
         Box::pin(drain::set(&self.engine, node_id, order))
+    }
+
+    fn bans_after(&self, after: Option<(BanOf, &str)>, count: usize) -> Vec<Arc<Ban>> {
+        let table = self.engine.store.table().read();
+        table.bans_behind(after).take(count).cloned().collect()
+    }
+
+    fn set_ban(&self, ban: Ban) -> BoxFuture<'_, Result<(), BanRefusal>> {
+        Box::pin(bans::set(&self.engine, ban))
+    }
+
+    fn lift_ban(&self, of: BanOf, who: &str) -> BoxFuture<'_, Result<bool, ReplicationError>> {
+        Box::pin(bans::lift(&self.engine, of, who.to_owned()))
     }
 
     fn members(&self) -> BTreeMap<u64, String> {

@@ -1,4 +1,10 @@
 //! Who is let in: plugins that look at a CONNECT, asked one after the other until one decides.
+//!
+//! They are asked in the order of their names: first the file of passwords (`rmqtt-auth-file`), then an HTTP
+//! server (`rmqtt-auth-http`), then tokens (`rmqtt-auth-jwt`). One that has nothing to say about a client
+//! (there is no user name, the user is not in the file and `unknown_users` is `ignore`, the server answers
+//! `ignore`, there is no token) passes it on. A client that all of them pass on is a stranger: it is let in
+//! when `mqtt.allow_anonymous` says so.
 
 use super::AccessRules;
 use futures::future::BoxFuture;
@@ -49,6 +55,8 @@ pub(crate) enum Denial {
     NotAuthorized,
     /// Nobody could be asked.
     Unavailable,
+    /// Too many are being looked at; it may come again.
+    Busy,
 }
 
 /// How long all authenticators together may take.

@@ -2,7 +2,7 @@
 
 use super::{
     AccessRules, AuthenticationMethod, AutoSubscription, authentication::Authenticator,
-    rewrite::RewriteRules,
+    flapping_detect::FlappingDetector, rewrite::RewriteRules,
 };
 use crate::{events::NoticeListeners, router::ShareStrategy};
 use parking_lot::RwLock;
@@ -31,6 +31,8 @@ pub(crate) struct Extensions {
     pub share_strategy: ShareStrategy,
     /// What may be retained; absent: nothing.
     pub retain: Option<RetainLimits>,
+    /// Who looks for clients that come and go all the time; absent: nobody.
+    pub flapping: Option<Arc<FlappingDetector>>,
     /// Who is told what happens to clients and messages.
     pub listeners: NoticeListeners,
 }

@@ -18,6 +18,7 @@
 
 mod access;
 mod access_control;
+mod auth_file;
 mod auth_http;
 mod auth_jwt;
 mod auth_scram;
@@ -30,6 +31,7 @@ mod examples;
 mod extensions;
 mod file;
 mod fixed;
+mod flapping_detect;
 mod granted_rules;
 mod hook_body;
 mod host;
@@ -118,11 +120,13 @@ pub(crate) fn all(
 ) -> Vec<Box<dyn Plugin>> {
     vec![
         Box::new(access_control::AccessControl),
+        Box::new(auth_file::AuthFile),
         Box::new(auth_http::AuthHttp),
         Box::new(auth_jwt::AuthJwt),
         Box::new(auto_subscription::AutoSubscriptionPlugin),
         Box::new(fixed::Fixed::cluster(members)),
         Box::new(fixed::Fixed::counter()),
+        Box::new(flapping_detect::FlappingDetect),
         Box::new(http_api::HttpApi(http)),
         Box::new(retainer::Retainer),
         Box::new(shared_subscription::SharedSubscription),

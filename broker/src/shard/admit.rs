@@ -6,7 +6,7 @@
 //! wait in the slot, which exists from before the claim is proposed.
 
 use super::{
-    Shard, ShardRef,
+    Shard, ShardRef, banning,
     connack::Welcome,
     connection::{Connection, ConnectionId},
     drive,
@@ -25,6 +25,7 @@ use crate::{
     connect::ConnectRequest,
     counting::ShardCounters,
     listener::{Listener, client_rate::ClientRate},
+    settings::Settings,
     transport::Transport,
 };
 use raftmq_api::{
@@ -206,10 +207,7 @@ async fn claim(
         },
         Ok(other) => {
             shard.borrow_mut().abandon_claim(key);
-            return Err(Refusal::new(
-                ReasonCode::ServerUnavailable,
-                format!("claim: {other:?}"),
-            ));
+            return Err(banning::refused_claim(&other));
         }
         Err(error) => {
             shard.borrow_mut().abandon_claim(key);
@@ -225,6 +223,11 @@ async fn claim(
         won.previous.as_ref(),
     )
     .await;
+    if let Some(refusal) = banning::withdrawn(shard, request, peer, won.epoch) {
+        let settings = &listener.settings;
+        shard.borrow_mut().forgo(key, request, &won, settings);
+        return Err(refusal);
+    }
     Ok((key, won, screened))
 }
 
@@ -339,27 +342,7 @@ impl Shard {
         self.begin_turn();
         let listener = place.1.clone();
         let settings = &listener.settings;
-        let slot = self.slots.get_mut(key)?;
-        slot.claims -= 1;
-        if won.epoch <= slot.lost_epoch || won.epoch < slot.epoch || self.stopping {
-            self.lost_before_established(key, won.epoch);
-            return None;
-        }
-        let is_ours = won
-            .previous
-            .as_ref()
-            .is_some_and(|p| u64::from(p.epoch) == slot.epoch && slot.epoch != 0);
-        if !won.session_present && (is_ours || slot.epoch != 0) {
-            let new = Session::new(settings.outbound_limits);
-            let old = std::mem::replace(&mut slot.session, new);
-            let client = client_of(slot);
-            self.count_discarded(client, &old);
-        }
-        let slot = self.slots.get_mut(key)?;
-        let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
-        slot.expiry_seconds = settings.session_expiry_seconds(request);
-        slot.session.outbound.set_limits(settings.outbound_limits);
-        self.replace_connection(key, previous_epoch, won.epoch);
+        self.own(key, request, won, settings)?;
         self.count_connected(request);
         let peer = screened.identity.peer;
         self.note_connack(request, peer, ReasonCode::Success);
@@ -393,6 +376,51 @@ impl Shard {
         Some(id)
     }
 
+    /// The session is this node's by a claim that was won. `None`: it has already been lost again.
+    fn own(
+        &mut self,
+        key: SlotKey,
+        request: &ConnectRequest,
+        won: &Won,
+        settings: &Settings,
+    ) -> Option<()> {
+        let slot = self.slots.get_mut(key)?;
+        slot.claims -= 1;
+        if won.epoch <= slot.lost_epoch || won.epoch < slot.epoch || self.stopping {
+            self.lost_before_established(key, won.epoch);
+            return None;
+        }
+        let is_ours = won
+            .previous
+            .as_ref()
+            .is_some_and(|p| u64::from(p.epoch) == slot.epoch && slot.epoch != 0);
+        if !won.session_present && (is_ours || slot.epoch != 0) {
+            let new = Session::new(settings.outbound_limits);
+            let old = std::mem::replace(&mut slot.session, new);
+            let client = client_of(slot);
+            self.count_discarded(client, &old);
+        }
+        let slot = self.slots.get_mut(key)?;
+        let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
+        slot.expiry_seconds = settings.session_expiry_seconds(request);
+        slot.session.outbound.set_limits(settings.outbound_limits);
+        self.replace_connection(key, previous_epoch, won.epoch);
+        Some(())
+    }
+
+    /// The table has ended the connection of a claim before its client was answered: what is left of the
+    /// session waits here.
+    fn forgo(&mut self, key: SlotKey, request: &ConnectRequest, won: &Won, settings: &Settings) {
+        self.begin_turn();
+        if self.own(key, request, won, settings).is_none() {
+            return;
+        }
+        let is_unused = |slot: &Slot| slot.expiry_seconds == 0 && slot.claims == 0;
+        if self.slots.get(key).is_some_and(is_unused) {
+            self.discard(key);
+        }
+    }
+
     /// Ends the connection that an earlier claim had on this node, if there is one.
     fn replace_connection(&mut self, key: SlotKey, previous_epoch: u64, epoch: u64) {
         let new = ClaimName {
@@ -404,6 +432,7 @@ impl Shard {
             return;
         };
         let reason = ReasonCode::SessionTakenOver;
+        self.watch_flapping_after(key, reason);
         self.tell_disconnected(key, &old, ended_because(reason), Some(reason));
         self.say_goodbye(*old, reason);
         self.counters.add(Metric::ClientDisconnected, 1);

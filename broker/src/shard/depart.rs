@@ -89,6 +89,7 @@ impl Shard {
         self.counters.add(Metric::ClientDisconnected, 1);
         let (discard_will, expiry_seconds, reason) = match end {
             End::Lost { why } => {
+                self.watch_flapping(key);
                 self.tell_disconnected(key, &connection, &why, None);
                 (false, None, why)
             }
@@ -102,6 +103,7 @@ impl Shard {
                 (discard_will, expiry_seconds, why)
             }
             End::Broker { reason, why } => {
+                self.watch_flapping_after(key, reason);
                 self.tell_disconnected(key, &connection, &why, Some(reason));
                 self.say_why(*connection, reason, &why);
                 (false, None, why)
@@ -230,6 +232,7 @@ impl Shard {
             return;
         };
         self.counters.add(Metric::ClientDisconnected, 1);
+        self.watch_flapping_after(key, reason);
         self.tell_disconnected(key, &connection, ended_because(reason), Some(reason));
         self.say_goodbye(*connection, reason);
         if let Some(slot) = self.slots.get_mut(key) {

@@ -22,6 +22,8 @@ pub(crate) enum SessionChange {
     TakenAway { by: ClaimName },
     /// A claim on another node that begins anew: nobody will ask for what the session leaves behind.
     Replaced { by: ClaimName },
+    /// An administrator ended the connection; the session goes on.
+    SentAway,
     /// The session ended.
     Ended { by_administrator: bool },
 }
@@ -35,6 +37,7 @@ impl Shard {
             SessionChange::TakenHere { by } => self.taken_here(key, event.epoch, by),
             SessionChange::TakenAway { by } => self.taken_away(key, event.epoch, by),
             SessionChange::Replaced { by } => self.replaced(key, event.epoch, by),
+            SessionChange::SentAway => self.connection_ended(key, event.epoch),
             SessionChange::Ended { by_administrator } => {
                 self.ended(key, event.epoch, by_administrator)
             }
@@ -72,6 +75,13 @@ impl Shard {
             self.tell_taken_over(key, epoch, by);
         }
         self.ended(key, epoch, false);
+    }
+
+    /// A claim whose client has not been answered yet finds out itself; see `banning`.
+    fn connection_ended(&mut self, key: SlotKey, epoch: u64) {
+        if self.slots.get(key).is_some_and(|slot| slot.epoch == epoch) {
+            self.drop_connection(key, ReasonCode::AdministrativeAction);
+        }
     }
 
     fn ended(&mut self, key: SlotKey, epoch: u64, by_administrator: bool) {

@@ -232,7 +232,7 @@ impl Shard {
             ),
             Step::Done(proven) => self.proved_again(key, method, proven),
             // DISCONNECT knows no word for wrong credentials [MQTT-4.12.1-2].
-            Step::Failed(Denial::Unavailable) => Next::Close(
+            Step::Failed(Denial::Unavailable | Denial::Busy) => Next::Close(
                 ReasonCode::ServerBusy,
                 "nobody could be asked whether it may stay".to_owned(),
             ),

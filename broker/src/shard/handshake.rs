@@ -272,7 +272,7 @@ fn count_refusal(counters: &ShardCounters, reason: ReasonCode) {
     counters.add(Metric::ClientConnack, 1);
     counters.add(Metric::ClientConnackError, 1);
     match reason {
-        ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword => {
+        ReasonCode::NotAuthorized | ReasonCode::BadUserNameOrPassword | ReasonCode::Banned => {
             counters.add(Metric::ClientConnackAuthError, 1);
         }
         ReasonCode::ServerUnavailable | ReasonCode::ServerBusy | ReasonCode::UseAnotherServer => {

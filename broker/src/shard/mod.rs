@@ -11,12 +11,13 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`exchange`], [`admit`], [`connack`] | from a socket to an owned session |
+//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`banning`], [`exchange`], [`admit`], [`connack`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
 //! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
+//! | [`flapping`] | clients whose connections break all the time |
 //! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
 
@@ -24,6 +25,7 @@ mod accept;
 mod admit;
 mod auto_subscribe;
 mod away;
+mod banning;
 mod connack;
 mod connection;
 mod deferred;
@@ -33,6 +35,7 @@ mod drive;
 pub(crate) mod events;
 mod exchange;
 mod explain;
+mod flapping;
 mod flush;
 mod handshake;
 mod inspect;

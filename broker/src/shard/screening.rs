@@ -2,7 +2,7 @@
 //! its will may do. Nothing has been claimed yet.
 
 use super::{
-    ShardRef,
+    ShardRef, banning,
     exchange::{self, Authentication, Line},
     permission::ClientIdentity,
 };
@@ -83,6 +83,7 @@ pub(super) async fn screen(
 ) -> Result<Screened, Refusal> {
     let listener = line.listener;
     check(shard, request, &listener.settings)?;
+    banning::check(shard, request, peer)?;
     let (grant, authentication) = match request.authentication_method.take() {
         None => (authenticate(shard, request, peer).await?, None),
         Some(name) => {
@@ -167,6 +168,10 @@ pub(super) fn refused_by_plugin(denial: Denial) -> Refusal {
         Denial::NotAuthorized => {
             Refusal::new(ReasonCode::NotAuthorized, "a plugin does not let it in")
         }
+        Denial::Busy => Refusal::new(
+            ReasonCode::ServerBusy,
+            "too many clients wait for a plugin's decision",
+        ),
         Denial::Unavailable => Refusal::new(
             ReasonCode::ServerUnavailable,
             "nobody could be asked whether it may come in",

@@ -33,6 +33,8 @@ mod t72_full_disk;
 mod t73_transports;
 mod t74_listener_limits;
 mod t80_graceful_stop;
+mod t82_bans;
+mod t83_passwords;
 mod t84_plugins;
 mod t85_authentication;
 mod t86_web_hook;

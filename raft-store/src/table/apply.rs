@@ -1,5 +1,6 @@
 //! Commands, one function each.
 
+mod bans;
 mod nodes;
 mod subscriptions;
 
@@ -106,6 +107,8 @@ impl Run<'_> {
             Some(Kind::NodeDown(op)) => self.node_down(op),
             Some(Kind::SetDrain(op)) => self.set_drain(op),
             Some(Kind::ForgetNode(op)) => self.forget_node(op),
+            Some(Kind::SetBan(op)) => self.set_ban(op),
+            Some(Kind::LiftBan(op)) => self.lift_ban(op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
             Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
                 index: epoch.index(),
@@ -115,6 +118,9 @@ impl Run<'_> {
     }
 
     fn claim(&mut self, epoch: Epoch, op: &v1::ClaimSession) -> Outcome {
+        if self.is_banned(op) {
+            return Outcome::Refused(Refusal::Banned);
+        }
         let node = NodeId(op.node_id);
         let previous = self
             .table
@@ -467,6 +473,7 @@ impl Run<'_> {
             });
         }
         self.table.retained.expire(now_ms);
+        self.expire_bans(now_ms);
         Outcome::Ticked
     }
 }

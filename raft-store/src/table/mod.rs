@@ -4,7 +4,7 @@
 //! | room | concern |
 //! | --- | --- |
 //! | [`apply`](self) | commands, one function each |
-//! | `sessions`, `subscribers`, `retained` | the state, each with its indexes |
+//! | `sessions`, `subscribers`, `retained`, `bans` | the state, each with its indexes |
 //! | `query`, `listing` | routing and single rows; long lists in pieces |
 //! | `snapshot` | the state as a file |
 //! | `hash` | the state as a number |
@@ -13,6 +13,7 @@
 //! It knows nothing of Raft, sockets or disks.
 
 mod apply;
+mod bans;
 mod counts;
 mod hash;
 mod ids;
@@ -31,6 +32,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use bans::{BANS_MAX, Ban, BanOf, Suspect};
 pub use counts::Counts;
 pub use ids::{Epoch, Incarnation, NodeId};
 pub use listing::{Listed, Piece, Place, Scope};
@@ -92,6 +94,8 @@ pub struct Table {
     sessions: sessions::Sessions,
     subscribers: subscribers::Subscribers,
     retained: retained::Retained,
+    /// Shared with frozen tables until it is changed.
+    bans: Arc<bans::Bans>,
 }
 
 impl Table {

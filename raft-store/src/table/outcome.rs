@@ -60,6 +60,13 @@ pub enum Outcome {
     DrainSet,
     /// The node is not part of the cluster any more.
     NodeForgotten,
+    /// Somebody is kept out.
+    BanSet,
+    /// Whether there was a ban to be lifted.
+    BanLifted {
+        /// It was in force.
+        existed: bool,
+    },
     /// Time has passed.
     Ticked,
     /// The tables are compared as they are after this entry.
@@ -110,6 +117,10 @@ pub enum Refusal {
     UnknownNode,
     /// No other node that is up would take the clients.
     NoOtherNode,
+    /// The client is kept out.
+    Banned,
+    /// There is no room for another one.
+    TooMany,
     /// A topic name or filter is not valid.
     InvalidTopic,
     /// The command is empty or unknown to this version.
@@ -159,6 +170,15 @@ pub enum TableEvent {
         epoch: Epoch,
         /// Why.
         reason: EndReason,
+    },
+    /// An administrator ended the connection of a session that goes on.
+    Disconnected {
+        /// Client identifier.
+        client_id: Arc<str>,
+        /// Its node.
+        node: NodeId,
+        /// Its claim.
+        epoch: Epoch,
     },
     /// A will is to be published: by every node to its own subscribers, so once cluster-wide.
     WillDue(Arc<Message>),

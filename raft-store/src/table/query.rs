@@ -258,11 +258,15 @@ impl Table {
         self.retained.behind(after)
     }
 
-    /// When the next session, will or retained message is due, Unix milliseconds.
+    /// When the next session, will, retained message or ban is due, Unix milliseconds.
     pub fn next_due_ms(&self) -> Option<u64> {
-        [self.sessions.first_due_ms(), self.retained.first_due_ms()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.sessions.first_due_ms(),
+            self.retained.first_due_ms(),
+            self.bans.first_due_ms(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

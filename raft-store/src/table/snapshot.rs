@@ -15,7 +15,7 @@ use prost::Message as _;
 use raftmq_proto::v1::{self, Message, TableHead, TableNode, TableSession, TableSubscriptions};
 use rustc_hash::FxHashMap;
 
-use super::{Drain, NodeEntry, NodeId, Session, Subscription, Table};
+use super::{Drain, NodeEntry, NodeId, Session, Subscription, Table, bans::Bans};
 
 const MAGIC: &[u8; 8] = b"RAFTMQTB";
 const FORMAT_VERSION: u32 = 1;
@@ -32,6 +32,7 @@ mod kind {
     pub const SESSIONS: u8 = 3;
     pub const SUBSCRIPTIONS: u8 = 4;
     pub const RETAINED: u8 = 5;
+    pub const BANS: u8 = 10;
 }
 
 /// A table as it was at one moment; it shares its parts with the living one.
@@ -41,6 +42,7 @@ pub struct Frozen {
     removed: Vec<u64>,
     sessions: Vec<Arc<FxHashMap<Arc<str>, Arc<Session>>>>,
     retained: Vec<Arc<FxHashMap<Arc<str>, Arc<Message>>>>,
+    bans: Arc<Bans>,
 }
 
 /// Why a snapshot cannot be read.
@@ -76,6 +78,7 @@ impl Table {
             removed: self.removed.iter().copied().collect(),
             sessions: self.sessions.shards(),
             retained: self.retained.shards(),
+            bans: self.bans.clone(),
         }
     }
 
@@ -126,6 +129,11 @@ impl Table {
                 self.retained
                     .set(message)
                     .map_err(|error| RestoreError::Record(error.to_string()))?;
+            }
+            kind::BANS => {
+                let ban = v1::Ban::decode(record).map_err(damaged)?;
+                let set = Arc::make_mut(&mut self.bans).restore(&ban);
+                set.map_err(|refusal| RestoreError::Record(format!("a ban: {refusal:?}")))?;
             }
             other => return Err(RestoreError::Record(format!("unknown section {other}"))),
         }
@@ -214,6 +222,9 @@ impl Frozen {
         for message in self.retained.iter().flat_map(|shard| shard.values()) {
             visit(kind::RETAINED, &message.encode_to_vec());
         }
+        for ban in self.bans.iter() {
+            visit(kind::BANS, &ban.stored().encode_to_vec());
+        }
     }
 
     /// Writes the table, in an order that depends on its content alone.
@@ -237,6 +248,10 @@ impl Frozen {
             in_order(&self.sessions).flat_map(stored_subscriptions),
         )?;
         section(out, kind::RETAINED, in_order(&self.retained).cloned())?;
+        // Versions that know of no bans can read the snapshot while there are none.
+        if !self.bans.is_empty() {
+            section(out, kind::BANS, self.bans.iter().map(|ban| ban.stored()))?;
+        }
         section(out, kind::END, std::iter::empty::<TableHead>())
     }
 }

@@ -6,6 +6,7 @@ use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::*;
 
+mod bans;
 mod counted;
 mod drain;
 mod listing;
@@ -508,7 +509,7 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
     let filter = prop::sample::select(vec!["t", "t/+", "t/#", "#", "+/1"]);
     let node = 1..=3u64;
     let epoch = 0..40u64;
-    (node, 0..8u32, client, filter, epoch, any::<bool>(), 0..3u32).prop_map(
+    (node, 0..9u32, client, filter, epoch, any::<bool>(), 0..3u32).prop_map(
         |(node, what, client, filter, epoch, flag, n)| {
             let client_id = client.to_owned();
             let epoch = epoch << 12;
@@ -558,6 +559,19 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
                     reason: String::new(),
                 }),
                 6 => Kind::Tick(v1::Tick { now_ms }),
+                8 if n == 0 => Kind::LiftBan(v1::LiftBan {
+                    of: v1::BanOf::Client.into(),
+                    who: client_id,
+                }),
+                8 => Kind::SetBan(v1::SetBan {
+                    ban: Some(v1::Ban {
+                        of: v1::BanOf::Client.into(),
+                        who: client_id,
+                        at_ms: now_ms,
+                        until_ms: flag.then(|| now_ms + u64::from(n) * 9_000),
+                        ..Default::default()
+                    }),
+                }),
                 _ => Kind::Unsubscribe(v1::Unsubscribe {
                     client_id,
                     epoch,

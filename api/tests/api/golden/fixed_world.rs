@@ -7,6 +7,7 @@ use raftmq_api::counters::{Metric, Sample, Stat};
 use raftmq_api::node::*;
 use raftmq_api::{KnownNode, KnownRetained};
 use raftmq_store::MembershipChange;
+use raftmq_store::table::{Ban, BanOf};
 
 use super::cases::Case;
 use crate::live::Clock;
@@ -208,10 +209,28 @@ fn view(started_ms: u64) -> View {
     *view.sessions.lock().unwrap() = sessions
         .map(|row| (row.client_id.clone(), session(row)))
         .collect();
+    *view.bans.lock().unwrap() = bans()
+        .map(|ban| ((ban.of, ban.who.clone()), Arc::new(ban)))
+        .into();
     *view.retained.lock().unwrap() = retained(started_ms)
         .map(|message| (message.topic.clone(), message))
         .into();
     view
+}
+
+fn bans() -> [Ban; 2] {
+    let ban = |of, who: &str, until_ms| Ban {
+        of,
+        who: who.into(),
+        by: "ops".into(),
+        reason: "floods".into(),
+        at_ms: CONNECTED_AT_MS,
+        until_ms,
+    };
+    [
+        ban(BanOf::Client, "evil", Some(CONNECTED_AT_MS + 60_000)),
+        ban(BanOf::Address, "192.168.0.0/16", None),
+    ]
 }
 
 fn retained(started_ms: u64) -> [KnownRetained; 2] {

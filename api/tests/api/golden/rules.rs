@@ -63,6 +63,13 @@ fn in_text(text: &str, world: &FixedWorld) -> String {
         let utc = time.with_time_zone(TimeZone::UTC);
         return utc.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     }
+    // A ban was ordered when it was asked for.
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        let ms = u64::try_from(time.as_millisecond()).unwrap();
+        if ms.abs_diff(world.started_ms) < MOMENT_MS {
+            return "<now>".to_owned();
+        }
+    }
     // Peers listen on ports that the system chooses.
     let mut text = text.to_owned();
     for (id, address) in &world.addresses {
