@@ -6,6 +6,7 @@ mod t10_publish;
 mod t11_retained;
 mod t12_subscriptions;
 mod t13_wills;
+mod t17_conformance;
 mod t20_fence;
 mod t30_owner;
 mod t31_takeover;
