@@ -298,7 +298,7 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if slot.session.outbound.queue_len() == 0 {
+        if !slot.session.outbound.has_waiting() {
             return;
         }
         let Some(connection) = slot.connection.as_deref_mut() else {

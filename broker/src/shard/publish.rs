@@ -86,11 +86,10 @@ impl Shard {
             let Some(connection) = slot.connection.as_deref_mut() else {
                 return Ok(());
             };
+            let receive_maximum = self.engine.settings.max_inflight;
+            let inbound = &slot.session.inbound;
             if connection.version == Version::V5
-                && slot
-                    .session
-                    .inbound
-                    .exceeds(self.engine.settings.max_inflight)
+                && inbound.exceeds(receive_maximum, publish.qos, packet_id)
             {
                 return Err(ReasonCode::ReceiveMaximumExceeded);
             }

@@ -41,7 +41,7 @@ struct PendingAck {
     qos: QoS,
     /// Set when the publish is kept (or refused) by all who had to.
     outcome: Option<ReasonCode>,
-    /// The connection that waited for it is gone: QoS 1 clients repeat the publish.
+    /// The connection that waited for it is gone; with QoS 2 the repeat on the next one waits again.
     abandoned: bool,
 }
 
@@ -62,7 +62,10 @@ impl Inbound {
                 wire.pubrec(packet_id, ReasonCode::Success);
                 Acceptance::Repeated
             }
-            Ok(_) => Acceptance::UnderWay,
+            Ok(_) => {
+                self.wait_again(packet_id);
+                Acceptance::UnderWay
+            }
             Err(at) => {
                 self.received.insert(
                     at,
@@ -134,8 +137,7 @@ impl Inbound {
             self.acks.pop_front();
             self.front += 1;
             self.settle(qos, packet_id, reason);
-            if let (Some(wire), false) = (wire.as_deref_mut(), abandoned && qos == QoS::AtLeastOnce)
-            {
+            if let (Some(wire), false) = (wire.as_deref_mut(), abandoned) {
                 write_ack(qos, packet_id, reason, wire);
             }
         }
@@ -159,23 +161,28 @@ impl Inbound {
         wire.pubcomp(packet_id, reason);
     }
 
-    /// The connection ended: QoS 1 acknowledgements have nobody to go to.
+    /// The connection ended: acknowledgements have nobody to go to. A PUBREC that came before the repeat of its
+    /// PUBLISH would be followed by another one.
     pub fn connection_lost(&mut self) {
         for ack in &mut self.acks {
             ack.abandoned = true;
         }
     }
 
-    /// Publishes that are not acknowledged yet: the client's use of our Receive Maximum.
+    /// Publishes that are not acknowledged yet: the client's use of our Receive Maximum. What an earlier
+    /// connection waited for does not count: the client repeats it on this one.
     pub fn unacknowledged(&self) -> usize {
-        let qos_1 = self.acks.iter().filter(|ack| ack.qos == QoS::AtLeastOnce);
-        qos_1.count() + self.received.len()
+        let is_waited_for = |ack: &&PendingAck| ack.qos == QoS::AtLeastOnce && !ack.abandoned;
+        self.acks.iter().filter(is_waited_for).count() + self.received.len()
     }
 
-    /// Whether one more publish would exceed our Receive Maximum [MQTT-3.3.4-9].
-    pub fn exceeds(&self, receive_maximum: u16) -> bool {
-        self.acks.len() + self.received.len() >= usize::from(receive_maximum)
-            && self.unacknowledged() >= usize::from(receive_maximum)
+    /// Whether this publish would exceed our Receive Maximum [MQTT-3.3.4-7]. A repeat of one that is known is
+    /// no further one.
+    pub fn exceeds(&self, receive_maximum: u16, qos: QoS, packet_id: u16) -> bool {
+        let most = usize::from(receive_maximum);
+        let is_full =
+            self.acks.len() + self.received.len() >= most && self.unacknowledged() >= most;
+        is_full && !(qos == QoS::ExactlyOnce && self.find(packet_id).is_ok())
     }
 
     /// Number of deferred acknowledgements.
@@ -205,6 +212,15 @@ impl Inbound {
                     },
                 );
             }
+        }
+    }
+
+    /// The client has repeated a QoS 2 publish that is still being routed.
+    fn wait_again(&mut self, packet_id: u16) {
+        let is_it =
+            |ack: &&mut PendingAck| ack.qos == QoS::ExactlyOnce && ack.packet_id == packet_id;
+        if let Some(ack) = self.acks.iter_mut().find(is_it) {
+            ack.abandoned = false;
         }
     }
 

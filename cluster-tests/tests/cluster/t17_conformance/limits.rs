@@ -111,8 +111,9 @@ async fn a_lower_maximum_qos_is_announced_and_kept_and_does_not_refuse_subscript
     for qos in 0..=2 {
         client.subscribed("t", qos).await;
     }
-    client.published("t", "x").await;
+    client.send(&Publish::new(5, "t", 1, 1, "x").bytes()).await;
     assert_eq!(client.message().await.qos, 1);
+    client.acknowledged(0x40, 1).await;
     client.send(&Publish::new(5, "t", 2, 1, "x").bytes()).await;
     client.closed_with(&[0x9B]).await;
     let will = Connect::new(5, "mortal").will("t", 2, WillRetain::No, &[]);

@@ -88,8 +88,11 @@ impl Talk {
         self.acknowledged(0x40, packet_id).await;
     }
 
-    /// Answers QoS 1.
+    /// Answers a message: nothing if it was of QoS 0, which has no identifier.
     pub async fn puback(&mut self, packet_id: u16) {
+        if packet_id == 0 {
+            return;
+        }
         self.send(&packet::acknowledgement(0x40, packet_id)).await;
     }
 

@@ -6,9 +6,9 @@ use super::{
 };
 use raftmq_cluster_tests::Cluster;
 
-async fn watcher(cluster: &Cluster, level: u8) -> Talk {
+async fn watcher(cluster: &Cluster, level: u8, topic: &str) -> Talk {
     let mut watcher = Talk::clean(cluster, 3, level, "watcher").await;
-    watcher.subscribed("will/#", 1).await;
+    watcher.subscribed(topic, 1).await;
     watcher.subscribed("fence", 1).await;
     watcher
 }
@@ -19,7 +19,7 @@ async fn watcher(cluster: &Cluster, level: u8) -> Talk {
 async fn a_will_is_published_once_when_the_connection_is_lost() {
     let cluster = Cluster::start(3).await;
     for level in LEVELS {
-        let mut watcher = watcher(&cluster, level).await;
+        let mut watcher = watcher(&cluster, level, "will/mortal").await;
         let connect = Connect::new(level, "mortal").will("will/mortal", 1, WillRetain::No, &[]);
         drop(Talk::open(&cluster, 1, level, connect).await);
         let will = watcher.message().await;
@@ -44,8 +44,8 @@ async fn a_will_is_published_once_when_the_connection_is_lost() {
 async fn a_will_with_retain_is_retained() {
     let cluster = Cluster::start(3).await;
     for level in LEVELS {
-        let mut watcher = watcher(&cluster, level).await;
         let topic = format!("will/retained/{level}");
+        let mut watcher = watcher(&cluster, level, &topic).await;
         let connect = Connect::new(level, "mortal").will(&topic, 1, WillRetain::Yes, &[]);
         drop(Talk::open(&cluster, 1, level, connect).await);
         let live = watcher.message().await;
@@ -63,7 +63,7 @@ async fn a_will_with_retain_is_retained() {
 async fn disconnect_takes_the_will_back() {
     let cluster = Cluster::start(3).await;
     for level in LEVELS {
-        let mut watcher = watcher(&cluster, level).await;
+        let mut watcher = watcher(&cluster, level, "will/polite").await;
         let connect = Connect::new(level, "polite").will("will/polite", 1, WillRetain::No, &[]);
         let client = Talk::open(&cluster, 1, level, connect).await;
         client.disconnect().await;
@@ -77,7 +77,7 @@ async fn disconnect_takes_the_will_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn user_properties_of_a_will_keep_their_order() {
     let cluster = Cluster::start(3).await;
-    let mut watcher = watcher(&cluster, 5).await;
+    let mut watcher = watcher(&cluster, 5, "will/ordered").await;
     let pair = |name, value| [0x26, 0, 1, name, 0, 1, value];
     let properties = [pair(b'z', b'1'), pair(b'a', b'2'), pair(b'z', b'3')].concat();
     let connect = Connect::new(5, "mortal").will("will/ordered", 1, WillRetain::No, &properties);
