@@ -46,6 +46,7 @@ pub fn listen_alone(addr: SocketAddr) -> std::io::Result<std::net::TcpListener> 
 }
 
 /// Takes connections until the node stops.
+/// [MQTT-4.2-1]
 pub(super) async fn accept(shard: ShardRef, listener: TcpListener) {
     let engine = shard.borrow().engine.clone();
     let mut stopping = engine.stopping.clone();

@@ -110,6 +110,7 @@ pub(super) async fn admit(
                 },
                 ..ConnAck::default()
             };
+            // Closed, and what came behind CONNECT is not looked at [MQTT-3.1.4-6], [MQTT-3.2.2-7], [MQTT-3.14.0-1].
             send_refusal(&stream, request.version, &connack, &counters).await;
             drop(handshaking);
             super::depart::linger(&stream).await;
@@ -293,6 +294,8 @@ impl Shard {
 
     /// Installs the connection of a claim that was won, and answers CONNACK. `None`: the claim has
     /// already been lost to a later one.
+    /// [MQTT-3.1.2-4], [MQTT-3.1.2-5], [MQTT-3.1.2-6], [MQTT-3.1.3-2], [MQTT-3.1.4-4],
+    /// [MQTT-3.1.4-5], [MQTT-3.2.0-1], [MQTT-3.2.0-2], [MQTT-3.2.2-2], [MQTT-3.2.2-3]
     fn establish(
         &mut self,
         key: SlotKey,
@@ -352,6 +355,7 @@ impl Shard {
     }
 
     /// Ends the connection that an earlier claim had on this node, if there is one.
+    /// [MQTT-3.1.4-3]
     fn replace_connection(&mut self, key: SlotKey, previous_epoch: u64, epoch: u64) {
         let new = ClaimName {
             node_id: self.engine.node_id,

@@ -125,6 +125,7 @@ impl QueueDrops {
 
 impl Shard {
     /// Delivers to this shard's subscribers; `from` is the publisher's session, for No Local.
+    /// [MQTT-4.5.0-1], [MQTT-4.6.0-5], [MQTT-4.6.0-6], 3.1.1 [MQTT-3.1.2-5]
     pub(super) fn deliver_own(
         &mut self,
         publication: &Publication<'_>,
@@ -209,6 +210,7 @@ impl Shard {
     }
 
     /// To the one member of a share group that was chosen for it.
+    /// [MQTT-4.8.2-4], [MQTT-4.8.2-5], [MQTT-4.8.2-6]
     pub(super) fn deliver_directed(&mut self, publication: &Publication<'_>) {
         let Some(target) = publication.target else {
             return;
@@ -234,7 +236,7 @@ impl Shard {
         self.deliver_own(publication, std::slice::from_ref(&own), None);
     }
 
-    /// A retained message for a new subscription [MQTT-3.3.1-8].
+    /// A retained message for a new subscription, which has RETAIN set: 3.1.1 [MQTT-3.3.1-8].
     pub(super) fn deliver_retained(
         &mut self,
         key: SlotKey,
@@ -268,6 +270,7 @@ impl Shard {
     }
 
     /// A client came back: repeats what is under way and goes on with its queue.
+    /// [MQTT-4.4.0-1]
     pub(super) fn resume_deliveries(&mut self, key: SlotKey) {
         let now_ms = self.clock.unix_ms();
         let noting = self.wants_pumped();
@@ -394,6 +397,7 @@ pub(super) fn delivery_for<'a>(
     (!is_own).then_some(delivery)
 }
 
+/// [MQTT-3.8.4-8], [MQTT-3.3.1-12], [MQTT-3.3.1-13], [MQTT-4.8.2-3]
 fn delivery<'a>(
     subscription: Granted,
     subscription_ids: &'a [SubscriptionIdentifier],

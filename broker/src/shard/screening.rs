@@ -57,6 +57,7 @@ pub(super) async fn screen(
     Ok(identity)
 }
 
+/// [MQTT-3.1.3-5], [MQTT-3.1.4-2], 3.1.1 [MQTT-3.1.3-8], 3.1.1 [MQTT-3.1.3-9]
 fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
     let shard = shard.borrow();
     let settings = &shard.engine.settings;
@@ -73,7 +74,7 @@ fn check(shard: &ShardRef, request: &ConnectRequest) -> Result<(), Refusal> {
         return Err(Refusal::use_another_server(request.version, reference));
     }
     if request.is_assigned && request.version != Version::V5 && !request.clean_start {
-        let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";
+        let why = "an empty client identifier needs clean session: 3.1.1 [MQTT-3.1.3-8]";
         return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
     }
     if request.authentication_method.is_some() {

@@ -14,8 +14,9 @@ and the tests that would fail without it. Generated from the sources: `UPDATE_CO
 conformance`; the same test without it fails when a statement that binds the server has no code or no test, unless
 `broker/tests/conformance/not-shown.txt` names it with the reason. That list may only become shorter.
 
-*Client* in place of a test: the statement binds clients only, and a server cannot break it; tests are named where the
-broker still answers. An id means one thing in 5.0 and another in 3.1.1.
+*client* in place of a test: the statement binds clients only, and a server cannot break it; code and tests are named
+where the broker checks it all the same, or keeps to it itself. *does not arise*: it binds servers that do what this one
+never does. An id means one thing in 5.0 and another in 3.1.1. No statement concerns the reader of a standard only.
 ";
 
 /// The whole page.
@@ -80,7 +81,7 @@ fn row(statement: &Statement, shown: Option<&Shown>, reason: Option<&String>) ->
     let mut tests: Vec<_> = tests.map(|(file, name)| test(file, name)).collect();
     match (statement.bound, reason) {
         (Bound::Client, _) => tests.insert(0, "*client*".to_owned()),
-        (Bound::Reader, _) => tests.insert(0, "*nothing to run*".to_owned()),
+        (Bound::Moot, _) => tests.insert(0, "*does not arise*".to_owned()),
         (_, Some(reason)) => tests.insert(0, format!("**not shown yet**: {reason}")),
         (_, None) => {}
     }

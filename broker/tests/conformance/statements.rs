@@ -32,8 +32,8 @@ pub enum Bound {
     Server,
     Client,
     Both,
-    /// Nobody that runs: it says how the standard is to be read.
-    Reader,
+    /// Servers that do what this one never does: the clause says what.
+    Moot,
 }
 
 /// One normative statement.
@@ -99,7 +99,7 @@ fn statement(version: Version, id: &str, bound: &str, same_as: &str, clause: &st
         "server" => Bound::Server,
         "client" => Bound::Client,
         "both" => Bound::Both,
-        "reader" => Bound::Reader,
+        "moot" => Bound::Moot,
         _ => panic!("{id} binds {bound}"),
     };
     let same_as = (same_as != "-").then(|| Key {

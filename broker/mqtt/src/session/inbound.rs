@@ -80,6 +80,7 @@ impl Inbound {
     }
 
     /// The publish is kept by all who had to, at once: acknowledges it, behind earlier ones.
+    /// [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-4.3.2-5], [MQTT-4.3.3-8]
     pub fn acknowledge(
         &mut self,
         qos: QoS,
@@ -147,6 +148,7 @@ impl Inbound {
     }
 
     /// PUBREL: forgets the packet identifier and answers PUBCOMP [MQTT-4.3.3-11].
+    /// [MQTT-4.3.3-12], [MQTT-4.3.3-13]
     pub fn release(&mut self, packet_id: u16, wire: &mut Wire<'_>) {
         let reason = match self.find(packet_id) {
             Ok(at) => {

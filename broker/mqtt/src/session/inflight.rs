@@ -10,6 +10,7 @@ use crate::{
     fanout::{Fanout, Scratch},
 };
 
+/// One delivery that waits for its acknowledgement.
 #[derive(Debug)]
 pub(super) struct Inflight {
     pub(super) packet_id: u16,
@@ -69,7 +70,7 @@ pub(super) fn write(
     scratch: &mut Scratch,
 ) -> Result<(), DropReason> {
     let publication = waiting.message.publication();
-    // Once its delivery has begun a message is completed, expired or not (§4.5).
+    // Once its delivery has begun a message is completed, expired or not [MQTT-4.3.3-7].
     if repeat == Repeat::First
         && publication
             .expiry

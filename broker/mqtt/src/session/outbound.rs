@@ -111,6 +111,7 @@ impl Outbound {
     }
 
     /// Delivers `message` now if it can be, else queues it.
+    /// [MQTT-3.3.1-3], [MQTT-4.3.1-1], [MQTT-4.3.2-2], [MQTT-4.3.3-2]
     pub fn offer(
         &mut self,
         wire: Option<&mut Wire<'_>>,
@@ -147,6 +148,7 @@ impl Outbound {
     }
 
     /// PUBACK: the delivery is done, and returned. `None`: no such QoS 1 delivery.
+    /// [MQTT-4.4.0-2]
     pub fn puback(&mut self, packet_id: u16) -> Option<Waiting> {
         let at = self.find(packet_id)?;
         match self.is_first(at, QoS::AtLeastOnce) {
@@ -162,6 +164,7 @@ impl Outbound {
 
     /// PUBREC: answers PUBREL, also for a repeat [MQTT-4.3.3-4]; a refusal ends the delivery.
     /// The delivery if this PUBREC is the first for it.
+    /// [MQTT-4.3.3-3], [MQTT-4.3.3-6], [MQTT-4.4.0-2]
     pub fn pubrec(
         &mut self,
         packet_id: u16,
@@ -367,6 +370,7 @@ impl Outbound {
 
     /// The next free identifier, `None` while the window is full. Identifiers in use lie between the
     /// front's and the last one given, so only the front's can be met.
+    /// [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1], [MQTT-4.9.0-1], [MQTT-4.9.0-2]
     fn next_packet_id(&mut self, window: u16) -> Option<u16> {
         if self.inflight.len() >= usize::from(window) {
             return None;

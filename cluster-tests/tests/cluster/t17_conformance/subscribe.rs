@@ -6,7 +6,7 @@ use super::{
 };
 use raftmq_cluster_tests::{Cluster, packet};
 
-/// [MQTT-2.2.1-6], [MQTT-3.8.4-1], [MQTT-3.8.4-2], [MQTT-3.8.4-5], [MQTT-3.8.4-6], [MQTT-3.8.4-7],
+/// [MQTT-2.2.1-6], [MQTT-2.2.2-1], [MQTT-3.8.4-1], [MQTT-3.8.4-2], [MQTT-3.8.4-5], [MQTT-3.8.4-6], [MQTT-3.8.4-7],
 /// [MQTT-3.9.3-1], [MQTT-3.9.3-2], 3.1.1 [MQTT-2.3.1-7], 3.1.1 [MQTT-3.8.4-1], 3.1.1 [MQTT-3.8.4-2],
 /// 3.1.1 [MQTT-3.8.4-4], 3.1.1 [MQTT-3.8.4-5], 3.1.1 [MQTT-3.9.3-1], 3.1.1 [MQTT-3.9.3-2]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,7 +60,7 @@ async fn the_same_filter_again_replaces_the_subscription_and_sends_retained_mess
 
 /// [MQTT-3.10.4-1], [MQTT-3.10.4-2], [MQTT-3.10.4-4], [MQTT-3.10.4-5], [MQTT-3.10.4-6], [MQTT-3.11.3-1],
 /// [MQTT-3.11.3-2], [MQTT-4.7.3-4], 3.1.1 [MQTT-3.10.4-1], 3.1.1 [MQTT-3.10.4-2], 3.1.1 [MQTT-3.10.4-4],
-/// 3.1.1 [MQTT-3.10.4-5], 3.1.1 [MQTT-3.10.4-6]
+/// 3.1.1 [MQTT-3.10.4-5], 3.1.1 [MQTT-3.10.4-6], 3.1.1 [MQTT-4.7.3-4]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unsubscribe_deletes_exactly_the_filters_it_names_and_is_always_answered() {
     let cluster = Cluster::start(3).await;
