@@ -369,6 +369,10 @@ impl Shard {
         self.tell_disconnected(key, &old, ended_because(reason), Some(reason));
         self.say_goodbye(*old, reason);
         self.counters.add(Metric::ClientDisconnected, 1);
+        // Its acknowledgements are not the next connection's, which repeats what it waits for.
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.session.inbound.connection_lost();
+        }
     }
 
     /// The claim was won and lost again: the state that came with it goes on to the next owner.
