@@ -24,7 +24,7 @@ pub struct ConnectRequest {
     pub keep_alive_seconds: u16,
     /// Client identifier; assigned by us when the client gave none.
     pub client_id: String,
-    /// Whether we assigned it [MQTT-3.1.3-7].
+    /// Whether we assigned it [MQTT-3.1.3-6], [MQTT-3.1.3-7].
     pub is_assigned: bool,
     /// Whether a certificate has said who it is.
     pub is_certified: bool,

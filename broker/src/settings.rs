@@ -157,6 +157,7 @@ impl Settings {
     }
 
     /// Silence after which a client is gone, in seconds; 0: never [MQTT-3.1.2-22].
+    /// [MQTT-3.2.2-22]
     pub fn silence_seconds_max(&self, asked: u16) -> u32 {
         let keep_alive = f64::from(self.keep_alive_seconds(asked));
         (keep_alive * self.keep_alive_multiplier).ceil() as u32

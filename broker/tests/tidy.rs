@@ -316,6 +316,8 @@ fn the_documentation_points_to_what_is_there() {
         "CHANGELOG.md",
         "deploy/README.md",
         "docs/http-api.md",
+        "docs/conformance.md",
+        "docs/fuzzing.md",
     ] {
         let folder = Path::new(page).parent().unwrap_or(Path::new(""));
         for link in read(Path::new(page)).split("](").skip(1) {

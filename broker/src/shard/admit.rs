@@ -92,6 +92,7 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
         Ok(won) => won,
         Err(refusal) => {
             tracing::debug!(%peer, client_id = request.client_id, why = refusal.why, "CONNECT refused");
+            // Closed, and what came behind CONNECT is not looked at [MQTT-3.1.4-6], [MQTT-3.2.2-7], [MQTT-3.14.0-1].
             if !refusal.is_gone {
                 refuse(&shard, &stream, &request, peer, &refusal).await;
             }
@@ -330,6 +331,8 @@ impl Shard {
 
     /// Installs the connection of a claim that was won, and answers CONNACK. `None`: the claim has
     /// already been lost to a later one.
+    /// [MQTT-3.1.2-4], [MQTT-3.1.2-5], [MQTT-3.1.2-6], [MQTT-3.1.3-2], [MQTT-3.1.4-4],
+    /// [MQTT-3.1.4-5], [MQTT-3.2.0-1], [MQTT-3.2.0-2], [MQTT-3.2.2-2], [MQTT-3.2.2-3]
     fn establish(
         &mut self,
         key: SlotKey,
@@ -422,6 +425,7 @@ impl Shard {
     }
 
     /// Ends the connection that an earlier claim had on this node, if there is one.
+    /// [MQTT-3.1.4-3]
     fn replace_connection(&mut self, key: SlotKey, previous_epoch: u64, epoch: u64) {
         let new = ClaimName {
             node_id: self.engine.node_id,
@@ -436,6 +440,10 @@ impl Shard {
         self.tell_disconnected(key, &old, ended_because(reason), Some(reason));
         self.say_goodbye(*old, reason);
         self.counters.add(Metric::ClientDisconnected, 1);
+        // Its acknowledgements are not the next connection's, which repeats what it waits for.
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.session.inbound.connection_lost();
+        }
     }
 
     /// The claim was won and lost again: the state that came with it goes on to the next owner.

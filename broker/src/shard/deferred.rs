@@ -182,7 +182,8 @@ impl Shard {
         let mut wire = slot.connection.as_deref_mut().map(|c| c.wire());
         slot.session.inbound.complete(ticket, reason, wire.as_mut());
         self.mark_dirty(key);
-        // Before MQTT 5 an acknowledgement cannot say no: the client has to come back and repeat.
+        // Before MQTT 5 an acknowledgement cannot say no: the client has to come back and repeat
+        // (3.1.1 [MQTT-4.8.0-2]).
         if failed && version.is_some_and(|v| v != Version::V5) {
             self.close(
                 key,

@@ -136,6 +136,7 @@ impl QueueDrops {
 
 impl Shard {
     /// Delivers to this shard's subscribers; `from` is the publisher's session, for No Local.
+    /// [MQTT-4.5.0-1], [MQTT-4.6.0-5], [MQTT-4.6.0-6], 3.1.1 [MQTT-3.1.2-5]
     pub(super) fn deliver_own(
         &mut self,
         publication: &Publication<'_>,
@@ -219,6 +220,7 @@ impl Shard {
     }
 
     /// To the one member of a share group that was chosen for it.
+    /// [MQTT-4.8.2-4], [MQTT-4.8.2-5], [MQTT-4.8.2-6]
     pub(super) fn deliver_directed(&mut self, publication: &Publication<'_>) {
         let Some(target) = publication.target else {
             return;
@@ -244,7 +246,7 @@ impl Shard {
         self.deliver_own(publication, std::slice::from_ref(&own), None);
     }
 
-    /// A retained message for a new subscription [MQTT-3.3.1-8].
+    /// A retained message for a new subscription, which has RETAIN set: 3.1.1 [MQTT-3.3.1-8].
     pub(super) fn deliver_retained(
         &mut self,
         key: SlotKey,
@@ -277,6 +279,7 @@ impl Shard {
     }
 
     /// A client came back: repeats what is under way and goes on with its queue.
+    /// [MQTT-4.4.0-1]
     pub(super) fn resume_deliveries(&mut self, key: SlotKey) {
         let now_ms = self.clock.unix_ms();
         let noting = self.wants_pumped();
@@ -307,7 +310,7 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if slot.session.outbound.queue_len() == 0 {
+        if !slot.session.outbound.has_waiting() {
             return;
         }
         let Some(connection) = slot.connection.as_deref_mut() else {
@@ -426,6 +429,7 @@ pub(super) fn delivery_for<'a>(
     (!is_own).then_some(delivery)
 }
 
+/// [MQTT-3.8.4-8], [MQTT-3.3.1-12], [MQTT-3.3.1-13], [MQTT-4.8.2-3]
 fn delivery<'a>(
     subscription: Granted,
     subscription_ids: &'a [SubscriptionIdentifier],

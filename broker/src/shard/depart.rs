@@ -82,6 +82,7 @@ impl Shard {
     }
 
     /// Ends the connection and releases the session in the table.
+    /// [MQTT-3.1.2-23], [MQTT-4.1.0-1]
     pub(super) fn end_connection(&mut self, key: SlotKey, end: End) {
         let Some(connection) = self.slots.disconnect(key) else {
             return;
@@ -163,6 +164,7 @@ impl Shard {
     }
 
     /// Sends what is left, then DISCONNECT where the version has one from the server, and closes.
+    /// [MQTT-3.14.4-1], [MQTT-3.14.4-2], [MQTT-4.13.2-1]
     pub(super) fn say_goodbye(&self, connection: Connection, reason: ReasonCode) {
         self.say_why(connection, reason, ended_because(reason));
     }

@@ -197,7 +197,7 @@ impl Shard {
                     connection.out = Vec::new();
                 }
                 // What had waited for a full buffer may go on.
-                if slot.session.outbound.queue_len() > 0 {
+                if slot.session.outbound.has_waiting() {
                     self.pump(key);
                 }
             }

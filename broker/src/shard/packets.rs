@@ -27,6 +27,7 @@ pub(super) enum Next {
 
 impl Shard {
     /// Handles the complete packets at the beginning of `bytes`. Returns how many bytes they were.
+    /// [MQTT-4.13.1-1], [MQTT-3.3.4-10], [MQTT-4.9.0-3]
     pub(super) fn packets(
         &mut self,
         key: SlotKey,
@@ -218,6 +219,7 @@ impl Shard {
         Next::More
     }
 
+    /// [MQTT-3.12.4-1]
     fn pingreq(&mut self, key: SlotKey) -> Next {
         if let Some(connection) = self
             .slots

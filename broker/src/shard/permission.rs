@@ -257,6 +257,7 @@ impl Shard {
 
     /// Tells the client that its PUBLISH is refused, where its version has words for that. `Err`: the
     /// connection is to be closed with this reason.
+    /// 3.1.1 [MQTT-3.3.5-2]
     pub(super) fn refuse_publish(
         &mut self,
         key: SlotKey,

@@ -91,12 +91,10 @@ impl Shard {
             let Some(connection) = slot.connection.as_deref_mut() else {
                 return Ok(());
             };
+            let receive_maximum = connection.listener.settings.max_inflight;
+            let inbound = &slot.session.inbound;
             if connection.version == Version::V5
-                && slot.session.inbound.exceeds(
-                    publish.qos,
-                    packet_id,
-                    connection.listener.settings.max_inflight,
-                )
+                && inbound.exceeds(publish.qos, packet_id, receive_maximum)
             {
                 return Err(ReasonCode::ReceiveMaximumExceeded);
             }
@@ -176,6 +174,7 @@ impl Shard {
     }
 
     /// The rules that hold for a PUBLISH whatever its topic.
+    /// [MQTT-3.3.4-6]
     fn check_publish(&self, publish: &Publish<'_>) -> Result<(), ReasonCode> {
         let settings = &self.engine.settings;
         if publish.qos > settings.max_qos {
@@ -267,6 +266,7 @@ impl Shard {
     }
 
     /// Proposes the retained message; the publisher's acknowledgement waits for it.
+    /// [MQTT-3.3.1-5], [MQTT-3.3.1-8]
     fn retain(&mut self, publication: &Publication<'_>, waiting: Option<usize>) {
         if let Some(waiting) = waiting {
             self.deferred.add_part(waiting);
@@ -301,6 +301,7 @@ impl Shard {
     }
 
     /// A topic that is not in the cache: checks the name before asking the table.
+    /// [MQTT-3.3.2-2]
     fn first_route(&mut self, topic: &str) -> Result<Arc<Route>, ReasonCode> {
         if topic::validate_name(topic).is_err() {
             return Err(ReasonCode::TopicNameInvalid);

@@ -103,6 +103,7 @@ pub(super) async fn screen(
     })
 }
 
+/// [MQTT-3.1.3-5], [MQTT-3.1.4-2], 3.1.1 [MQTT-3.1.3-8], 3.1.1 [MQTT-3.1.3-9]
 fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Result<(), Refusal> {
     let shard = shard.borrow();
     if shard.stopping {
@@ -118,7 +119,7 @@ fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Res
         return Err(Refusal::use_another_server(request.version, reference));
     }
     if request.is_assigned && request.version != Version::V5 && !request.clean_start {
-        let why = "an empty client identifier needs clean session [MQTT-3.1.3-8]";
+        let why = "an empty client identifier needs clean session: 3.1.1 [MQTT-3.1.3-8]";
         return Err(Refusal::new(ReasonCode::ClientIdentifierNotValid, why));
     }
     if request.version == Version::V3 && !is_client_id_of_3_1(request, settings) {

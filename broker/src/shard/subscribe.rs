@@ -108,6 +108,7 @@ impl Shard {
     }
 
     /// Checks one topic filter and what it asks for.
+    /// [MQTT-3.2.2-10]
     fn entry(
         &self,
         key: SlotKey,
@@ -167,6 +168,7 @@ impl Shard {
     }
 
     /// The table has decided: answers SUBACK, then the retained messages.
+    /// [MQTT-3.8.4-1], [MQTT-3.8.4-5]
     fn subscribed(&mut self, mut request: Request, outcome: Option<Result<Outcome, ProposeError>>) {
         self.clock.tick();
         let existed = match outcome {
@@ -231,6 +233,7 @@ impl Shard {
 
     /// Retained messages for each new subscription (§3.3.1.3): never for shared ones, and as Retain
     /// Handling says.
+    /// [MQTT-3.3.1-9], [MQTT-3.3.1-10], [MQTT-3.3.1-11], [MQTT-3.8.4-4]
     pub(super) fn send_retained(&mut self, request: &Request, existed: &[bool]) {
         let mut existed = existed.iter();
         let ids: Vec<_> = request.identifier.into_iter().collect();
@@ -328,6 +331,7 @@ impl Shard {
         }
     }
 
+    /// [MQTT-3.10.4-4], [MQTT-3.10.4-6]
     fn unsubscribed(
         &mut self,
         key: SlotKey,

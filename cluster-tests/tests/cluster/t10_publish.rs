@@ -107,11 +107,13 @@ async fn a_stream_of_qos_0_arrives_on_another_node_in_order() {
     stream_in_order(0, Version::V4).await;
 }
 
+/// [MQTT-4.6.0-5], [MQTT-4.6.0-6]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_qos_1_arrives_on_another_node_in_order_and_once() {
     stream_in_order(1, Version::V5).await;
 }
 
+/// 3.1.1 [MQTT-4.6.0-5], 3.1.1 [MQTT-4.6.0-6]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_of_qos_2_arrives_on_another_node_in_order_and_once() {
     stream_in_order(2, Version::V4).await;

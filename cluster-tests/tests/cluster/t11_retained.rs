@@ -23,7 +23,7 @@ async fn a_message_retained_on_one_node_is_sent_to_new_subscribers_of_every_node
                 (message.topic.as_str(), &message.payload[..]),
                 (topic.as_str(), &b"value"[..])
             );
-            assert!(message.retain, "[MQTT-3.3.1-8]");
+            assert!(message.retain, "3.1.1 [MQTT-3.3.1-8]");
         }
     }
 }

@@ -27,12 +27,13 @@ async fn queue_moves(version: Version, qos: u8) {
         first.disconnect().await;
         publish_numbers(&publisher, &id, qos, 0..QUEUED).await;
         let mut second = connect(to).open().await;
-        assert!(second.session_present(), "[MQTT-3.2.2-2]");
+        assert!(second.session_present());
         let stream = NumberedStream::receive(&mut second, QUEUED - 1, SOON).await;
         stream.assert_exactly(QUEUED);
     }
 }
 
+/// [MQTT-3.2.2-3]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_offline_queue_of_qos_1_moves_in_order() {
     queue_moves(Version::V5, 1).await;

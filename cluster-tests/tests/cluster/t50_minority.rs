@@ -217,7 +217,7 @@ async fn an_mqtt_3_1_1_client_is_refused_within_the_connect_timeout() {
     assert_eq!(
         client.next_frame(SOON).await,
         None,
-        "closed after the refusal [MQTT-3.2.2-5]"
+        "closed after the refusal [MQTT-3.2.2-7]"
     );
     cluster.heal();
     eventually("served again", START, async || {

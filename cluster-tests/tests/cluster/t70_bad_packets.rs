@@ -246,9 +246,9 @@ async fn wrong_topics_and_filters_get_the_reason_of_the_standard() {
 async fn an_mqtt_3_1_1_client_without_identifier_needs_clean_session() {
     let mut cluster = Cluster::start(1).await;
     let (_, refused) = RawClient::connect(cluster.node(1).mqtt(), 4, "", false).await;
-    assert_eq!(refused.connack_code(), 2, "[MQTT-3.1.3-8]");
+    assert_eq!(refused.connack_code(), 2, "3.1.1 [MQTT-3.1.3-8]");
     let (_client, accepted) = RawClient::connect(cluster.node(1).mqtt(), 4, "", true).await;
-    assert_eq!(accepted.connack_code(), 0, "[MQTT-3.1.3-6]");
+    assert_eq!(accepted.connack_code(), 0, "3.1.1 [MQTT-3.1.3-6]");
     unharmed(&mut cluster).await;
 }
 

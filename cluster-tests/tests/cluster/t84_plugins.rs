@@ -188,6 +188,7 @@ async fn access_rules_hold_on_every_node_from_the_moment_they_are_loaded() {
     assert_eq!(text(&watcher.next_message(SOON).await), "after");
 }
 
+/// 3.1.1 [MQTT-3.3.5-2]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_3_1_1_client_hears_0x80_for_a_filter_and_a_plain_puback_for_a_publish() {
     let plugged = Plugged::start(1, "rmqtt-acl", &[("rmqtt-acl", RULES)]).await;

@@ -117,6 +117,7 @@ impl Run<'_> {
         }
     }
 
+    /// [MQTT-3.1.2-4], [MQTT-3.1.2-5], [MQTT-3.1.2-6], [MQTT-3.1.2-7], [MQTT-3.1.3-9]
     fn claim(&mut self, epoch: Epoch, op: &v1::ClaimSession) -> Outcome {
         if self.is_banned(op) {
             return Outcome::Refused(Refusal::Banned);
@@ -256,6 +257,7 @@ impl Run<'_> {
     }
 
     /// The connection is over: the session ends, or waits for its client.
+    /// [MQTT-3.1.2-8], [MQTT-3.1.2-10], [MQTT-3.1.2-23], 3.1.1 [MQTT-3.1.2-12]
     fn go_offline(&mut self, client_id: &str, now_ms: u64, reason: &str, end: EndReason) {
         let Some(session) = self.table.sessions.get(client_id) else {
             return;
@@ -286,6 +288,7 @@ impl Run<'_> {
     }
 
     /// Ends a session; its will, if it has one, is due at once (§3.1.3.2.2).
+    /// [MQTT-4.1.0-2]
     fn end_session(&mut self, client_id: &str, now_ms: u64, reason: EndReason) {
         let Some(session) = self.table.sessions.get(client_id) else {
             return;
@@ -378,7 +381,7 @@ impl Run<'_> {
     }
 
     /// Publishes a will: every node delivers it when it applies this entry; retained, it is kept by
-    /// the same entry [MQTT-3.1.2-17].
+    /// the same entry [MQTT-3.1.2-14], [MQTT-3.1.2-15].
     fn publish_will(&mut self, will: &Will, node: NodeId, now_ms: u64) {
         let Some(message) = &will.message else { return };
         let message = Arc::new(Message {

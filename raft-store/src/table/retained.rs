@@ -42,7 +42,8 @@ fn expires_at_ms(message: &Message) -> Option<u64> {
 }
 
 impl Retained {
-    /// Sets the message of its topic; an empty payload deletes it [MQTT-3.3.1-6].
+    /// Sets the message of its topic; an empty payload deletes it [MQTT-3.3.1-6], [MQTT-3.3.1-7]. It
+    /// belongs to no session: 3.1.1 [MQTT-3.1.2-7].
     pub fn set(&mut self, message: Arc<Message>) -> Result<(), TopicError> {
         raftmq_mqtt::topic::validate_name(&message.topic)?;
         self.delete(&message.topic);

@@ -164,6 +164,7 @@ impl Subscribers {
     }
 
     /// Adds or replaces a subscription whose filter is valid.
+    /// [MQTT-3.8.4-3]
     pub fn add(
         &mut self,
         client_id: &Arc<str>,
@@ -223,6 +224,7 @@ impl Subscribers {
     }
 
     /// Removes a subscription that exists.
+    /// [MQTT-3.10.4-1], [MQTT-3.10.4-2], [MQTT-3.10.4-3]
     pub fn remove(&mut self, client_id: &str, node: NodeId, subscription: &Subscription) {
         let filter = &subscription.filter;
         let Some(entry) = self.tree.get_mut(filter) else {

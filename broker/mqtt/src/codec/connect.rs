@@ -57,6 +57,8 @@ impl<'a> Connect<'a> {
     ///
     /// MQTT 3.1 leaves the reserved flag and the Will bits of a CONNECT without Will undefined, so
     /// they are not looked at there.
+    /// [MQTT-3.1.2-9], [MQTT-3.1.3-1], [MQTT-3.1.3-3], [MQTT-3.1.3-4], [MQTT-3.1.3-12],
+    /// [MQTT-3.1.4-1]
     pub(super) fn decode(frame: &Frame<'a>) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(frame.body);
         let version = version(&mut reader)?;
@@ -144,6 +146,7 @@ fn version(reader: &mut Reader<'_>) -> Result<Version, DecodeError> {
         .ok_or(DecodeError::UnsupportedProtocolVersion(level))
 }
 
+/// [MQTT-3.1.2-3], [MQTT-3.1.2-11], [MQTT-3.1.2-13], 3.1.1 [MQTT-3.1.2-22]
 fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
     if version != Version::V5 && flags & (flag::USER_NAME | flag::PASSWORD) == flag::PASSWORD {
         return Err(DecodeError::PasswordWithoutUserName);
@@ -166,7 +169,8 @@ fn check_flags(version: Version, flags: u8) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// User name or password, present if its flag is set (`[MQTT-3.1.2-16]` to `[MQTT-3.1.2-19]`).
+/// User name or password, present if its flag is set (`[MQTT-3.1.2-16]`,
+/// `[MQTT-3.1.2-17]`, `[MQTT-3.1.2-18]`, `[MQTT-3.1.2-19]`).
 ///
 /// MQTT 3.1 (§3.1 there) wants both to be missing in silence when the packet ends before them, for the
 /// sake of clients of its predecessor.

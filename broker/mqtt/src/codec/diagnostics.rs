@@ -6,7 +6,9 @@ use super::{EncodeError, Property, UserProperties, write};
 ///
 /// An encoder leaves them out, the User Properties first, when they would make the packet exceed the
 /// receiver's Maximum Packet Size: `[MQTT-3.2.2-19]`, `[MQTT-3.2.2-20]`, `[MQTT-3.4.2-2]`,
-/// `[MQTT-3.4.2-3]`, and the same for the other packets.
+/// `[MQTT-3.4.2-3]`, `[MQTT-3.5.2-2]`, `[MQTT-3.5.2-3]`, `[MQTT-3.6.2-2]`, `[MQTT-3.6.2-3]`,
+/// `[MQTT-3.7.2-2]`, `[MQTT-3.7.2-3]`, `[MQTT-3.9.2-1]`, `[MQTT-3.9.2-2]`, `[MQTT-3.11.2-1]`,
+/// `[MQTT-3.11.2-2]`, `[MQTT-3.14.2-3]`, `[MQTT-3.14.2-4]`, `[MQTT-3.15.2-2]`, `[MQTT-3.15.2-3]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics<'a> {
     /// Text for logs and people, not for programs.

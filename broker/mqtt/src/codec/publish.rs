@@ -38,6 +38,7 @@ pub struct Publish<'a> {
 impl<'a> Publish<'a> {
     /// Reads a PUBLISH, whose type the caller has looked at. MQTT 3.1 does not forbid DUP with QoS 0,
     /// where it means nothing and is not passed on.
+    /// [MQTT-3.3.2-1]
     #[inline]
     pub(super) fn decode(version: Version, frame: &Frame<'a>) -> Result<Self, DecodeError> {
         check_remaining_length(version, frame)?;

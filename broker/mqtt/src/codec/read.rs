@@ -83,6 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     /// UTF-8 Encoded String (§1.5.4).
+    /// [MQTT-1.5.4-1], [MQTT-1.5.4-2], [MQTT-1.5.4-3]
     #[inline]
     pub fn string(&mut self) -> Result<&'a str, DecodeError> {
         let bytes = self.binary()?;
@@ -100,6 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The bytes of a property block, without its length (§2.2.2).
+    /// [MQTT-2.2.2-1]
     #[inline]
     pub fn property_block(&mut self) -> Result<&'a [u8], DecodeError> {
         let len = self.variable_byte_integer()?;

@@ -8,7 +8,7 @@ use super::{
 /// The answer to SUBSCRIBE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubAck<'a> {
-    /// That of the SUBSCRIBE `[MQTT-3.8.4-2]`.
+    /// That of the SUBSCRIBE `[MQTT-3.8.4-2]`, `[MQTT-2.2.1-6]`.
     pub packet_id: PacketId,
     /// Reason string and user properties, MQTT 5 only.
     pub diagnostics: Diagnostics<'a>,

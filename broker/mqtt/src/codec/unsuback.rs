@@ -8,7 +8,7 @@ use super::{
 /// The answer to UNSUBSCRIBE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnsubAck<'a> {
-    /// That of the UNSUBSCRIBE `[MQTT-3.10.4-5]`.
+    /// That of the UNSUBSCRIBE `[MQTT-3.10.4-5]`, `[MQTT-2.2.1-6]`.
     pub packet_id: PacketId,
     /// Reason string and user properties, MQTT 5 only.
     pub diagnostics: Diagnostics<'a>,

@@ -80,6 +80,7 @@ impl<'a> UnsubscribeFilters<'a> {
         UnsubscribeFilters(Source::List(list))
     }
 
+    /// [MQTT-3.10.3-1]
     fn decode(payload: Reader<'a>) -> Result<Self, DecodeError> {
         let mut reader = payload;
         let mut len = 0;

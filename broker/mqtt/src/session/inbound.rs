@@ -41,7 +41,7 @@ struct PendingAck {
     qos: QoS,
     /// Set when the publish is kept (or refused) by all who had to.
     outcome: Option<ReasonCode>,
-    /// The connection that waited for it is gone: QoS 1 clients repeat the publish.
+    /// The connection that waited for it is gone; with QoS 2 the repeat on the next one waits again.
     abandoned: bool,
 }
 
@@ -62,7 +62,10 @@ impl Inbound {
                 wire.pubrec(packet_id, ReasonCode::Success);
                 Acceptance::Repeated
             }
-            Ok(_) => Acceptance::UnderWay,
+            Ok(_) => {
+                self.wait_again(packet_id);
+                Acceptance::UnderWay
+            }
             Err(at) => {
                 self.received.insert(
                     at,
@@ -77,6 +80,7 @@ impl Inbound {
     }
 
     /// The publish is kept by all who had to, at once: acknowledges it, behind earlier ones.
+    /// [MQTT-3.3.4-1], [MQTT-4.3.2-4], [MQTT-4.3.2-5], [MQTT-4.3.3-8]
     pub fn acknowledge(
         &mut self,
         qos: QoS,
@@ -134,8 +138,7 @@ impl Inbound {
             self.acks.pop_front();
             self.front += 1;
             self.settle(qos, packet_id, reason);
-            if let (Some(wire), false) = (wire.as_deref_mut(), abandoned && qos == QoS::AtLeastOnce)
-            {
+            if let (Some(wire), false) = (wire.as_deref_mut(), abandoned) {
                 write_ack(qos, packet_id, reason, wire);
             }
         }
@@ -145,6 +148,7 @@ impl Inbound {
     }
 
     /// PUBREL: forgets the packet identifier and answers PUBCOMP [MQTT-4.3.3-11].
+    /// [MQTT-4.3.3-12], [MQTT-4.3.3-13]
     pub fn release(&mut self, packet_id: u16, wire: &mut Wire<'_>) {
         let reason = match self.find(packet_id) {
             Ok(at) => {
@@ -159,7 +163,8 @@ impl Inbound {
         wire.pubcomp(packet_id, reason);
     }
 
-    /// The connection ended: QoS 1 acknowledgements have nobody to go to.
+    /// The connection ended: acknowledgements have nobody to go to. A PUBREC that came before the repeat of its
+    /// PUBLISH would be followed by another one.
     pub fn connection_lost(&mut self) {
         for ack in &mut self.acks {
             ack.abandoned = true;
@@ -211,6 +216,15 @@ impl Inbound {
                     },
                 );
             }
+        }
+    }
+
+    /// The client has repeated a QoS 2 publish that is still being routed.
+    fn wait_again(&mut self, packet_id: u16) {
+        let is_it =
+            |ack: &&mut PendingAck| ack.qos == QoS::ExactlyOnce && ack.packet_id == packet_id;
+        if let Some(ack) = self.acks.iter_mut().find(is_it) {
+            ack.abandoned = false;
         }
     }
 

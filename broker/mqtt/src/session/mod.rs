@@ -8,6 +8,7 @@
 //! Subscriptions are not here: the replicated table has them.
 
 mod inbound;
+mod inflight;
 mod outbound;
 mod queue;
 mod waiting;

@@ -9,6 +9,7 @@
 
 use super::{
     Wire,
+    inflight::{Inflight, Repeat, write},
     queue::{OutboundLimits, Queue, QueuedQos0},
     waiting::{InflightState, Waiting},
 };
@@ -78,12 +79,6 @@ pub enum Pumped<'a> {
     Dropped(DropReason, &'a Waiting),
 }
 
-#[derive(Debug)]
-struct Inflight {
-    packet_id: u16,
-    state: InflightState,
-}
-
 /// One delivery of a session that moves to another node.
 #[derive(Clone, Debug)]
 pub struct TransferredDelivery {
@@ -105,6 +100,8 @@ pub struct Outbound {
     /// In the order in which identifiers were given, so identifiers rise from front to back (modulo
     /// wrap-around).
     inflight: VecDeque<Inflight>,
+    /// How many of them wait for their repeat.
+    unrepeated: usize,
     queue: Queue,
     last_packet_id: u16,
 }
@@ -114,6 +111,7 @@ impl Outbound {
     pub fn new(limits: OutboundLimits) -> Outbound {
         Outbound {
             inflight: VecDeque::new(),
+            unrepeated: 0,
             queue: Queue::new(limits),
             last_packet_id: 0,
         }
@@ -125,6 +123,7 @@ impl Outbound {
     }
 
     /// Delivers `message` now if it can be, else queues it.
+    /// [MQTT-3.3.1-3], [MQTT-4.3.1-1], [MQTT-4.3.2-2], [MQTT-4.3.3-2]
     pub fn offer(
         &mut self,
         wire: Option<&mut Wire<'_>>,
@@ -151,7 +150,7 @@ impl Outbound {
             message.append_to(wire, delivery, 0);
             return Offer::Sent;
         }
-        if !self.queue.is_empty() || wire.is_congested() {
+        if self.has_waiting() || wire.is_congested() {
             return self.queue.push(waiting(message.stored(), delivery));
         }
         let Some(packet_id) = self.next_packet_id(wire.window) else {
@@ -159,14 +158,13 @@ impl Outbound {
         };
         message.append_to(wire, delivery, packet_id);
         let waiting = waiting(message.stored(), delivery);
-        self.inflight.push_back(Inflight {
-            packet_id,
-            state: InflightState::Published(waiting),
-        });
+        let state = InflightState::Published(waiting);
+        self.inflight.push_back(Inflight::new(packet_id, state));
         Offer::Sent
     }
 
     /// PUBACK: the delivery is done, and returned. `None`: no such QoS 1 delivery.
+    /// [MQTT-4.4.0-2]
     pub fn puback(&mut self, packet_id: u16) -> Option<Waiting> {
         let at = self.find(packet_id)?;
         match self.is_first(at, QoS::AtLeastOnce) {
@@ -182,6 +180,7 @@ impl Outbound {
 
     /// PUBREC: answers PUBREL, also for a repeat [MQTT-4.3.3-4]; a refusal ends the delivery.
     /// The delivery if this PUBREC is the first for it.
+    /// [MQTT-4.3.3-3], [MQTT-4.3.3-6], [MQTT-4.4.0-2]
     pub fn pubrec(
         &mut self,
         packet_id: u16,
@@ -202,7 +201,9 @@ impl Outbound {
             };
         }
         wire.pubrel(packet_id, ReasonCode::Success);
-        let state = &mut self.inflight[at].state;
+        let delivery = &mut self.inflight[at];
+        self.unrepeated -= usize::from(std::mem::take(&mut delivery.awaits_repeat));
+        let state = &mut delivery.state;
         match is_first {
             true => std::mem::replace(state, InflightState::Released).published(),
             false => None,
@@ -220,7 +221,8 @@ impl Outbound {
         }
     }
 
-    /// Sends what the window allows from the queue. Calls `done` for each message that leaves it.
+    /// Sends what the window allows: repeats that still wait, then the queue. Calls `done` for each message
+    /// that leaves it.
     pub fn pump(
         &mut self,
         wire: &mut Wire<'_>,
@@ -228,6 +230,10 @@ impl Outbound {
         scratch: &mut crate::fanout::Scratch,
         mut done: impl FnMut(Pumped<'_>),
     ) {
+        self.repeat(wire, now_ms, scratch, &mut done);
+        if self.unrepeated > 0 {
+            return;
+        }
         while let Some(qos) = self.queue.next_qos() {
             if wire.is_congested() {
                 return;
@@ -255,15 +261,14 @@ impl Outbound {
     /// QoS 1 and 2 stay until they are acknowledged.
     fn sent(&mut self, packet_id: u16, delivery: Waiting) {
         if delivery.qos != QoS::AtMostOnce {
-            self.inflight.push_back(Inflight {
-                packet_id,
-                state: InflightState::Published(delivery),
-            });
+            let state = InflightState::Published(delivery);
+            self.inflight.push_back(Inflight::new(packet_id, state));
         }
     }
 
     /// A connection took the session up again: repeats everything under way, in its order
-    /// [MQTT-4.4.0-1], then goes on with the queue as [`Outbound::pump`] does.
+    /// [MQTT-4.4.0-1], then goes on with the queue as [`Outbound::pump`] does. The window is that of the new
+    /// connection, and may be smaller than the one before: what is too much for it waits [MQTT-3.3.4-9].
     pub fn resume(
         &mut self,
         wire: &mut Wire<'_>,
@@ -271,29 +276,52 @@ impl Outbound {
         scratch: &mut crate::fanout::Scratch,
         mut done: impl FnMut(Pumped<'_>),
     ) {
-        self.inflight.retain(|delivery| match &delivery.state {
-            InflightState::Released => {
+        let is_released = |d: &&Inflight| matches!(d.state, InflightState::Released);
+        let released = self.inflight.iter().filter(is_released).count();
+        let mut room = usize::from(wire.window).saturating_sub(released);
+        self.unrepeated = 0;
+        self.inflight.retain_mut(|delivery| {
+            if matches!(delivery.state, InflightState::Released) {
                 wire.pubrel(delivery.packet_id, ReasonCode::Success);
-                true
+                return true;
             }
-            InflightState::Published(waiting) => {
-                match write(
-                    waiting,
-                    delivery.packet_id,
-                    Repeat::Again,
-                    wire,
-                    now_ms,
-                    scratch,
-                ) {
-                    Ok(()) => true,
-                    Err(reason) => {
-                        done(Pumped::Dropped(reason, waiting));
-                        false
-                    }
-                }
+            delivery.awaits_repeat = room == 0;
+            if delivery.awaits_repeat {
+                self.unrepeated += 1;
+                return true;
             }
+            room -= 1;
+            delivery.repeat(wire, now_ms, scratch, &mut done)
         });
         self.pump(wire, now_ms, scratch, done);
+    }
+
+    /// Repeats what had no room when the connection began.
+    fn repeat(
+        &mut self,
+        wire: &mut Wire<'_>,
+        now_ms: u64,
+        scratch: &mut crate::fanout::Scratch,
+        done: &mut impl FnMut(Pumped<'_>),
+    ) {
+        let window = usize::from(wire.window);
+        while self.unrepeated > 0 && self.inflight.len() - self.unrepeated < window {
+            let next = self.inflight.iter().position(|d| d.awaits_repeat);
+            let Some(at) = next.filter(|_| !wire.is_congested()) else {
+                return;
+            };
+            let delivery = &mut self.inflight[at];
+            delivery.awaits_repeat = false;
+            self.unrepeated -= 1;
+            if !delivery.repeat(wire, now_ms, scratch, done) {
+                self.remove(at);
+            }
+        }
+    }
+
+    /// Whether [`Outbound::pump`] has something to send when there is room.
+    pub fn has_waiting(&self) -> bool {
+        self.unrepeated > 0 || !self.queue.is_empty()
     }
 
     /// Deliveries under way.
@@ -352,16 +380,15 @@ impl Outbound {
                 }
             };
             self.last_packet_id = delivery.packet_id;
-            self.inflight.push_back(Inflight {
-                packet_id: delivery.packet_id,
-                state,
-            });
+            let inflight = Inflight::new(delivery.packet_id, state);
+            self.inflight.push_back(inflight);
         }
         self.queue.put_before(queue);
     }
 
     /// The next free identifier, `None` while the window is full. Identifiers in use lie between the
     /// front's and the last one given, so only the front's can be met.
+    /// [MQTT-2.2.1-4], [MQTT-4.3.2-1], [MQTT-4.3.3-1], [MQTT-4.9.0-1], [MQTT-4.9.0-2]
     fn next_packet_id(&mut self, window: u16) -> Option<u16> {
         if self.inflight.len() >= usize::from(window) {
             return None;
@@ -400,7 +427,9 @@ impl Outbound {
         if self.inflight.is_empty() && self.inflight.capacity() > INFLIGHT_KEPT {
             self.inflight = VecDeque::new();
         }
-        removed.map(|delivery| delivery.state)
+        let delivery = removed?;
+        self.unrepeated -= usize::from(delivery.awaits_repeat);
+        Some(delivery.state)
     }
 }
 
@@ -433,40 +462,3 @@ fn transferred(packet_id: u16, waiting: &Waiting) -> TransferredDelivery {
         subscription_ids: waiting.subscription_ids.clone().unwrap_or_default(),
     }
 }
-
-/// Whether a PUBLISH is sent for the first time: the DUP flag [MQTT-3.3.1-1].
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    First,
-    Again,
-}
-
-fn write(
-    waiting: &Waiting,
-    packet_id: u16,
-    repeat: Repeat,
-    wire: &mut Wire<'_>,
-    now_ms: u64,
-    scratch: &mut crate::fanout::Scratch,
-) -> Result<(), DropReason> {
-    let publication = waiting.message.publication();
-    // Once its delivery has begun a message is completed, expired or not (§4.5).
-    if repeat == Repeat::First
-        && publication
-            .expiry
-            .is_some_and(|e| e.remaining_seconds(now_ms).is_none())
-    {
-        return Err(DropReason::Expired);
-    }
-    let mut message = Fanout::new(publication, now_ms, scratch);
-    if !message.fits(wire, waiting.delivery()) {
-        return Err(DropReason::TooLarge);
-    }
-    let at = message.append_to(wire, waiting.delivery(), packet_id);
-    if repeat == Repeat::Again {
-        wire.out[at] |= DUP;
-    }
-    Ok(())
-}
-
-const DUP: u8 = 1 << 3;

@@ -197,7 +197,7 @@ fn a_refusing_pubrec_ends_the_delivery() {
     assert_eq!(peer.session.outbound.inflight_len(), 0);
 }
 
-/// [MQTT-2.2.1-3]
+/// [MQTT-2.2.1-4], 3.1.1 [MQTT-2.3.1-4]
 #[test]
 fn packet_identifiers_wrap_around_without_zero_and_without_meeting_one_in_use() {
     let mut peer = Peer::with_window(u16::MAX);
@@ -359,12 +359,148 @@ fn a_lost_connection_gets_no_late_puback_but_its_qos_2_publish_stays_known() {
     peer.session.inbound.connection_lost();
     complete(&mut peer, one);
     complete(&mut peer, two);
-    assert_eq!(
-        peer.sent(),
-        [0x50, 2, 0, 2],
-        "only the PUBREC that the resumed client waits for"
-    );
+    assert_eq!(peer.sent(), [], "the resumed client has not repeated it");
     assert_eq!(accept(&mut peer, ExactlyOnce, 2), Acceptance::Repeated);
+    assert_eq!(peer.sent(), [0x50, 2, 0, 2]);
+}
+
+/// [MQTT-4.3.3-10], 3.1.1 [MQTT-4.3.3-2]
+#[test]
+fn a_qos_2_publish_that_is_repeated_while_it_is_routed_gets_one_pubrec() {
+    let mut peer = Peer::with_window(1);
+    accept(&mut peer, ExactlyOnce, 2);
+    let ticket = peer.session.inbound.defer(ExactlyOnce, 2);
+    peer.session.inbound.connection_lost();
+    assert_eq!(accept(&mut peer, ExactlyOnce, 2), Acceptance::UnderWay);
+    complete(&mut peer, ticket);
+    assert_eq!(peer.sent(), [0x50, 2, 0, 2]);
+}
+
+/// [MQTT-3.3.4-7]
+#[test]
+fn a_repeat_does_not_exceed_the_receive_maximum() {
+    let mut peer = Peer::with_window(1);
+    accept(&mut peer, ExactlyOnce, 1);
+    peer.session.inbound.defer(ExactlyOnce, 1);
+    peer.session.inbound.defer(AtLeastOnce, 2);
+    assert!(peer.session.inbound.exceeds(2, AtLeastOnce, 3));
+    peer.session.inbound.connection_lost();
+    assert!(!peer.session.inbound.exceeds(2, ExactlyOnce, 1));
+    assert!(!peer.session.inbound.exceeds(2, AtLeastOnce, 2));
+    assert!(peer.session.inbound.exceeds(1, AtLeastOnce, 2));
+}
+
+/// [MQTT-3.3.4-9], [MQTT-4.4.0-1], [MQTT-4.9.0-1]
+#[test]
+fn repeats_wait_for_the_window_of_the_new_connection() {
+    let mut peer = Peer::with_window(3);
+    for payload in [b'a', b'b', b'c'] {
+        peer.offer(AtLeastOnce, payload);
+    }
+    peer.window = 1;
+    peer.resume();
+    assert_eq!(peer.sent(), publish(0x3a, 1, b'a'));
+    assert_eq!(peer.offer(AtLeastOnce, b'd'), Offer::Queued);
+    for (acknowledged, next) in [
+        (1, publish(0x3a, 2, b'b')),
+        (2, publish(0x3a, 3, b'c')),
+        (3, publish(0x32, 4, b'd')),
+    ] {
+        assert!(peer.session.outbound.puback(acknowledged).is_some());
+        peer.pump();
+        assert_eq!(peer.sent(), next);
+    }
+}
+
+/// [MQTT-3.1.2-25]
+#[test]
+fn a_repeat_that_is_too_large_for_the_new_connection_is_over_and_frees_its_identifier() {
+    let mut peer = Peer::with_window(3);
+    peer.offer(AtLeastOnce, b'a');
+    peer.offer(ExactlyOnce, b'b');
+    peer.sent();
+    let (session, mut wire, scratch) = peer.split();
+    wire.max_packet_size = 7;
+    let mut dropped = 0;
+    session.outbound.resume(&mut wire, 0, scratch, |pumped| {
+        dropped += usize::from(matches!(pumped, Pumped::Dropped(DropReason::TooLarge, _)));
+    });
+    assert_eq!(dropped, 2);
+    assert_eq!(peer.sent(), [0x62, 2, 0, 2]);
+    assert!(peer.session.outbound.pubcomp(2));
+    assert_eq!(peer.session.outbound.inflight_len(), 0);
+}
+
+/// [MQTT-4.3.3-7], [MQTT-4.3.3-13], [MQTT-3.3.2-6]
+#[test]
+fn a_message_that_was_sent_does_not_expire_and_its_exchange_goes_on() {
+    let mut peer = Peer::with_window(1);
+    let expiry = Some(Expiry {
+        seconds: 5,
+        received_at_ms: 0,
+    });
+    let session = &mut peer.session;
+    let mut message = Fanout::new(
+        Publication {
+            expiry,
+            ..publication(b"x")
+        },
+        0,
+        &mut peer.scratch,
+    );
+    session
+        .outbound
+        .offer(None, &mut message, delivery(ExactlyOnce));
+    let mut sent_at = |now_ms: u64| {
+        let mut out = vec![];
+        let mut wire = Wire {
+            version: Version::V5,
+            out: &mut out,
+            window: 1,
+            max_packet_size: u32::MAX,
+            congested_bytes: 1 << 20,
+        };
+        session
+            .outbound
+            .resume(&mut wire, now_ms, &mut peer.scratch, |_| {});
+        out
+    };
+    let expiring =
+        |first: u8, left: u8| vec![first, 12, 0, 1, b't', 0, 1, 5, 2, 0, 0, 0, left, b'x'];
+    assert_eq!(sent_at(3_000), expiring(0x34, 2), "less what it has waited");
+    assert_eq!(sent_at(60_000), expiring(0x3c, 0));
+    assert!(peer.pubrec(1, ReasonCode::Success));
+    assert_eq!(peer.sent(), [0x62, 2, 0, 1]);
+    assert!(peer.session.outbound.pubcomp(1));
+    accept(&mut peer, ExactlyOnce, 9);
+    let (session, mut wire, _) = peer.split();
+    session.inbound.release(9, &mut wire);
+    assert_eq!(peer.sent(), [0x70, 2, 0, 9]);
+}
+
+/// [MQTT-4.3.3-9]
+#[test]
+fn a_refused_qos_2_publish_frees_its_identifier() {
+    let mut peer = Peer::with_window(1);
+    assert_eq!(accept(&mut peer, ExactlyOnce, 7), Acceptance::Route);
+    let (session, mut wire, _) = peer.split();
+    let refused = ReasonCode::QuotaExceeded;
+    session
+        .inbound
+        .acknowledge(ExactlyOnce, 7, refused, &mut wire);
+    assert_eq!(accept(&mut peer, ExactlyOnce, 7), Acceptance::Route);
+}
+
+/// [MQTT-4.4.0-2]
+#[test]
+fn what_the_client_refused_is_not_repeated() {
+    let mut peer = Peer::with_window(2);
+    peer.offer(ExactlyOnce, b'a');
+    peer.offer(AtLeastOnce, b'b');
+    assert!(peer.pubrec(1, ReasonCode::QuotaExceeded));
+    assert!(peer.session.outbound.puback(2).is_some());
+    peer.resume();
+    assert_eq!(peer.sent(), []);
 }
 
 #[test]

@@ -10,8 +10,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum InflightState {
     /// PUBLISH sent, not acknowledged: repeated after a reconnect [MQTT-4.4.0-1].
+    /// [MQTT-4.3.2-3]
     Published(Waiting),
     /// PUBREC received: PUBREL is repeated after a reconnect.
+    /// [MQTT-4.3.3-5], [MQTT-4.3.3-6]
     Released,
 }
 

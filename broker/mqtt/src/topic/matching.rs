@@ -4,6 +4,7 @@
 /// answer too, but one without meaning. The filter has no `$share/<group>/` in front.
 ///
 /// Runs in one pass without recursion.
+/// [MQTT-3.3.2-3]
 pub fn matches(filter: &str, name: &str) -> bool {
     if hidden_from_wildcards(name) && starts_with_wildcard(filter) {
         return false;

@@ -6,12 +6,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// [MQTT-4.7.3-1], 3.1.1 [MQTT-4.7.3-1]
 #[test]
 fn an_empty_topic_is_refused() {
     assert_eq!(validate_name(""), Err(TopicError::Empty));
     assert_eq!(validate_filter(""), Err(TopicError::Empty));
 }
 
+/// [MQTT-4.7.3-3], 3.1.1 [MQTT-4.7.3-3]
 #[test]
 fn a_topic_of_65535_bytes_is_the_longest() {
     let longest = "a".repeat(TOPIC_BYTES_MAX);
@@ -28,6 +30,7 @@ fn a_topic_of_65535_bytes_is_the_longest() {
     );
 }
 
+/// [MQTT-4.7.3-2], 3.1.1 [MQTT-4.7.3-2]
 #[test]
 fn the_null_character_is_refused() {
     assert_eq!(validate_name("a\0b"), Err(TopicError::NullCharacter));
@@ -44,6 +47,7 @@ fn a_topic_may_have_128_levels_and_no_more() {
     assert_eq!(validate_filter(&more), Err(TopicError::TooManyLevels));
 }
 
+/// [MQTT-4.7.0-1], 3.1.1 [MQTT-4.7.1-1]
 #[test]
 fn a_name_with_a_wildcard_is_refused() {
     for name in ["+", "#", "a/+", "a+b", "a/b#"] {
@@ -55,6 +59,7 @@ fn a_name_with_a_wildcard_is_refused() {
     }
 }
 
+/// [MQTT-4.7.1-1], 3.1.1 [MQTT-4.7.1-2]
 #[test]
 fn a_multi_level_wildcard_that_is_not_the_last_level_is_refused() {
     for filter in ["#/a", "a/#/b", "a#", "a/b#", "##", "#+"] {
@@ -66,6 +71,7 @@ fn a_multi_level_wildcard_that_is_not_the_last_level_is_refused() {
     }
 }
 
+/// [MQTT-4.7.1-2], 3.1.1 [MQTT-4.7.1-3]
 #[test]
 fn a_filter_with_a_wildcard_inside_a_level_is_refused() {
     for filter in ["a+", "+a", "a/b+/c", "++"] {
@@ -86,6 +92,7 @@ fn wildcards_that_are_whole_levels_are_accepted() {
     }
 }
 
+/// [MQTT-3.3.2-3]
 #[test]
 fn the_examples_of_the_standard_match_as_it_says() {
     let matching = [

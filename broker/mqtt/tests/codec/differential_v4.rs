@@ -105,7 +105,7 @@ fn read_by_rumqttc(bytes: &[u8]) -> Option<v4::Packet> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(super::cases(4096))]
 
     #[test]
     fn rumqttc_writes_what_we_write_and_reads_it(model in packet(Version::V4)) {

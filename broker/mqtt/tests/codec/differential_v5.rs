@@ -338,7 +338,7 @@ fn is_miswritten(packet: &v5::Packet) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4096))]
+    #![proptest_config(super::cases(4096))]
 
     #[test]
     fn rumqttc_reads_what_we_write(model in packet(Version::V5)) {

@@ -52,7 +52,7 @@ fn plausible() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(super::cases(20_000))]
 
     #[test]
     fn arbitrary_bytes_are_accepted_or_refused(bytes in vec(any::<u8>(), 0..200)) {
@@ -79,7 +79,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(super::cases(512))]
 
     #[test]
     fn a_packet_cut_anywhere_is_waited_for((version, model) in any_packet()) {

@@ -6,7 +6,7 @@ use raftmq_mqtt::codec::{OutgoingPublish, Packet, PublishProperties, Version, de
 use super::generate::{any_packet, packet};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8192))]
+    #![proptest_config(super::cases(8192))]
 
     #[test]
     fn a_packet_comes_back_as_it_went((version, model) in any_packet()) {

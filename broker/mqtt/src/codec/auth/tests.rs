@@ -68,3 +68,23 @@ fn a_reason_code_that_is_not_auths_is_refused() {
         DecodeError::ReasonCodeNotAllowed { packet_type, code }
     );
 }
+
+/// [MQTT-3.15.2-2], [MQTT-3.15.2-3]
+#[test]
+fn diagnostics_are_left_out_rather_than_exceeding_the_maximum_packet_size() {
+    let auth = Auth {
+        reason_code: ReasonCode::ContinueAuthentication,
+        authentication_method: Some("M"),
+        authentication_data: None,
+        diagnostics: Diagnostics {
+            reason_string: Some("why"),
+            user_properties: UserProperties::Pairs(&[("a", "b")]),
+        },
+    };
+    let lens = [21, 20, 13].map(|max| {
+        let mut out = Vec::new();
+        auth.encode(max, &mut out).unwrap();
+        out.len()
+    });
+    assert_eq!(lens, [21, 14, 8], "all, the reason string, the bare code");
+}

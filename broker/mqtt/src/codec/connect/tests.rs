@@ -85,6 +85,7 @@ fn the_version_is_known_also_if_the_rest_is_malformed() {
 }
 
 /// [MQTT-3.1.2-3]
+/// 3.1.1 [MQTT-3.1.2-3]
 #[test]
 fn the_reserved_flag_must_be_zero() {
     for version in [Version::V4, Version::V5] {
@@ -101,6 +102,7 @@ fn mqtt_3_1_does_not_use_the_reserved_flag_nor_will_bits_without_a_will() {
 }
 
 /// [MQTT-3.1.2-11]
+/// 3.1.1 [MQTT-3.1.2-11], 3.1.1 [MQTT-3.1.2-13]
 #[test]
 fn will_qos_without_a_will_is_refused() {
     for version in [Version::V4, Version::V5] {
@@ -110,6 +112,7 @@ fn will_qos_without_a_will_is_refused() {
 }
 
 /// [MQTT-3.1.2-13]
+/// 3.1.1 [MQTT-3.1.2-11], 3.1.1 [MQTT-3.1.2-15]
 #[test]
 fn will_retain_without_a_will_is_refused() {
     for version in [Version::V4, Version::V5] {
@@ -125,6 +128,7 @@ fn will(version: Version) -> Vec<u8> {
 }
 
 /// [MQTT-3.1.2-12]
+/// 3.1.1 [MQTT-3.1.2-14]
 #[test]
 fn will_qos_3_is_refused() {
     for version in ALL {
@@ -147,6 +151,7 @@ fn the_will_is_read() {
 }
 
 /// [MQTT-3.1.2-9]
+/// 3.1.1 [MQTT-3.1.2-9]
 #[test]
 fn a_will_that_is_announced_must_be_there() {
     for version in ALL {
@@ -170,6 +175,7 @@ fn a_password_needs_a_user_name_before_mqtt_5() {
 }
 
 /// [MQTT-3.1.2-17], [MQTT-3.1.2-19]
+/// [MQTT-3.1.3-1], 3.1.1 [MQTT-3.1.2-19], 3.1.1 [MQTT-3.1.2-21], 3.1.1 [MQTT-3.1.3-1]
 #[test]
 fn user_name_and_password_are_there_if_their_flags_say_so() {
     let flags = flag::USER_NAME | flag::PASSWORD;
@@ -204,6 +210,7 @@ fn mqtt_3_1_lets_announced_user_name_and_password_be_missing() {
 }
 
 /// [MQTT-3.1.2-16], [MQTT-3.1.2-18]
+/// 3.1.1 [MQTT-3.1.2-18], 3.1.1 [MQTT-3.1.2-20]
 #[test]
 fn a_user_name_that_is_not_announced_must_not_be_there() {
     for version in ALL {
@@ -213,6 +220,7 @@ fn a_user_name_that_is_not_announced_must_not_be_there() {
 }
 
 /// [MQTT-3.1.3-3], [MQTT-3.1.3-4]
+/// 3.1.1 [MQTT-3.1.3-3], 3.1.1 [MQTT-3.1.3-4]
 #[test]
 fn the_client_identifier_must_be_there_as_a_string() {
     for version in ALL {
@@ -224,6 +232,7 @@ fn the_client_identifier_must_be_there_as_a_string() {
 }
 
 /// [MQTT-3.1.3-11], [MQTT-3.1.3-12]
+/// 3.1.1 [MQTT-3.1.3-10], 3.1.1 [MQTT-3.1.3-11]
 #[test]
 fn the_will_topic_and_the_user_name_must_be_utf8() {
     for version in ALL {

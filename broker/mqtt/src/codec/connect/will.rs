@@ -13,6 +13,7 @@ pub struct Will<'a> {
     /// Whether it is to be retained `[MQTT-3.1.2-15]`.
     pub retain: bool,
     /// Its topic; the rules of topic names are not checked here.
+    /// [MQTT-3.1.3-11]
     pub topic: &'a str,
     /// Its payload.
     pub payload: &'a [u8],

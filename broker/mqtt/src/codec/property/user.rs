@@ -15,6 +15,7 @@ pub enum UserProperties<'a> {
 
 impl<'a> UserProperties<'a> {
     /// (name, value) pairs in their order.
+    /// [MQTT-1.5.7-1]
     pub fn iter(&self) -> UserPropertiesIter<'a> {
         UserPropertiesIter(match self {
             UserProperties::Decoded(properties) => Source::Decoded(properties.iter()),

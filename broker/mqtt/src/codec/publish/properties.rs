@@ -35,6 +35,7 @@ impl Default for Forwardable<'_> {
 }
 
 impl<'a> PublishProperties<'a> {
+    /// [MQTT-3.3.2-13], [MQTT-3.3.2-19]
     #[inline]
     pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let block = reader.property_block()?;
@@ -141,7 +142,8 @@ impl<'a> PublishProperties<'a> {
 
     /// The bytes of the properties that go to the subscribers unaltered, in their order: payload format
     /// indicator, content type, response topic, correlation data and user properties
-    /// (`[MQTT-3.3.2-4]`, `[MQTT-3.3.2-15]` to `[MQTT-3.3.2-18]`, `[MQTT-3.3.2-20]`).
+    /// (`[MQTT-3.3.2-4]`, `[MQTT-3.3.2-15]`, `[MQTT-3.3.2-16]`, `[MQTT-3.3.2-17]`,
+    /// `[MQTT-3.3.2-18]`, `[MQTT-3.3.2-20]`, of a Will `[MQTT-3.1.3-10]`).
     ///
     /// `None` if they are not next to each other; then [`append_forwardable`](Self::append_forwardable)
     /// collects them.

@@ -253,6 +253,7 @@ fn properties_are_not_written_before_mqtt_5() {
 }
 
 /// [MQTT-3.3.1-2], [MQTT-2.2.1-2]
+/// 3.1.1 [MQTT-2.3.1-5], [MQTT-4.3.1-1]
 #[test]
 fn dup_and_packet_identifier_are_not_written_with_qos_0() {
     let mut outgoing = OutgoingPublish::new("t", b"");

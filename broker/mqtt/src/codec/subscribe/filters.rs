@@ -90,6 +90,7 @@ impl<'a> SubscribeFilters<'a> {
     }
 }
 
+/// [MQTT-3.8.3-1]
 fn read<'a>(version: Version, reader: &mut Reader<'a>) -> Result<SubscribeFilter<'a>, DecodeError> {
     Ok(SubscribeFilter {
         filter: reader.string()?,

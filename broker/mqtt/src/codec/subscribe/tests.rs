@@ -114,6 +114,7 @@ fn a_filter_needs_its_options() {
 }
 
 /// [MQTT-3.8.3-1]
+/// 3.1.1 [MQTT-3.8.3-1]
 #[test]
 fn a_filter_must_be_utf8() {
     let bytes = packet(0x82, &[&[0, 1], &[0, 1, 0xff, 0]]);
@@ -165,6 +166,7 @@ fn no_local_does_not_go_with_a_shared_subscription() {
 }
 
 /// [MQTT-3.8.1-1]
+/// 3.1.1 [MQTT-3.8.1-1]
 #[test]
 fn the_flags_are_2() {
     for version in [Version::V4, Version::V5] {

@@ -49,3 +49,22 @@ fn an_unsuback_of_mqtt_5_needs_a_code() {
         DecodeError::NoReasonCode
     );
 }
+
+/// [MQTT-3.11.2-1], [MQTT-3.11.2-2]
+#[test]
+fn diagnostics_are_left_out_rather_than_exceeding_the_maximum_packet_size() {
+    let packet = UnsubAck {
+        packet_id: id(1),
+        diagnostics: Diagnostics {
+            reason_string: Some("why"),
+            user_properties: crate::codec::UserProperties::Pairs(&[("a", "b")]),
+        },
+        reason_codes: ReasonCodes::new(&[ReasonCode::NotAuthorized]),
+    };
+    let lens = [19, 18, 11].map(|max| {
+        let mut out = Vec::new();
+        packet.encode(Version::V5, max, &mut out).unwrap();
+        out.len()
+    });
+    assert_eq!(lens, [19, 12, 6], "all, the reason string, the bare code");
+}

@@ -30,6 +30,7 @@ fn an_unsubscribe_needs_a_filter() {
 }
 
 /// [MQTT-3.10.3-1]
+/// 3.1.1 [MQTT-3.10.3-1]
 #[test]
 fn a_filter_must_be_utf8() {
     let bytes = packet(0xa2, &[&[0, 1], &[0, 1, 0xff]]);
@@ -37,6 +38,7 @@ fn a_filter_must_be_utf8() {
 }
 
 /// [MQTT-3.10.1-1]
+/// 3.1.1 [MQTT-3.10.1-1]
 #[test]
 fn the_flags_are_2() {
     let packet_type = PacketType::Unsubscribe;
