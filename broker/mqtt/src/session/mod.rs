@@ -8,6 +8,7 @@
 //! Subscriptions are not here: the replicated table has them.
 
 mod inbound;
+mod moving;
 mod outbound;
 mod waiting;
 mod wire;
@@ -15,10 +16,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use inbound::{Acceptance, AckTicket, Inbound};
-pub use outbound::{
-    Delivery, DropReason, Offer, Outbound, OutboundLimits, Pumped, TransferredDelivery,
-};
+pub use inbound::{Acceptance, AckTicket, Inbound, Settled};
+pub use moving::TransferredDelivery;
+pub use outbound::{Delivery, DropReason, Offer, Outbound, OutboundLimits, Pumped};
 pub use waiting::{InflightState, Waiting};
 pub use wire::Wire;
 

@@ -70,24 +70,10 @@ pub struct OutboundLimits {
 }
 
 #[derive(Debug)]
-struct Inflight {
-    packet_id: u16,
-    state: InflightState,
-}
-
-/// One delivery of a session that moves to another node.
-#[derive(Clone, Debug)]
-pub struct TransferredDelivery {
-    /// Packet identifier; 0: it was still queued.
-    pub packet_id: u16,
-    /// The publication; `None`: PUBREC has been received.
-    pub message: Option<Stored>,
-    /// QoS of the delivery.
-    pub qos: QoS,
-    /// RETAIN flag of the delivery.
-    pub retain: bool,
-    /// Subscription identifiers of the delivery.
-    pub subscription_ids: Box<[SubscriptionIdentifier]>,
+pub(super) struct Inflight {
+    pub(super) packet_id: u16,
+    pub(super) number: u64,
+    pub(super) state: InflightState,
 }
 
 /// The session's deliveries. Empty, it holds no memory on the heap.
@@ -96,9 +82,11 @@ pub struct Outbound {
     limits: OutboundLimits,
     /// In the order in which identifiers were given, so identifiers rise from front to back (modulo
     /// wrap-around).
-    inflight: VecDeque<Inflight>,
-    queue: VecDeque<Waiting>,
-    last_packet_id: u16,
+    pub(super) inflight: VecDeque<Inflight>,
+    pub(super) queue: VecDeque<Waiting>,
+    pub(super) last_packet_id: u16,
+    /// Deliveries with QoS 1 and 2 are counted: their numbers rise in their order.
+    pub(super) last_number: u64,
 }
 
 impl Outbound {
@@ -109,6 +97,7 @@ impl Outbound {
             inflight: VecDeque::new(),
             queue: VecDeque::new(),
             last_packet_id: 0,
+            last_number: 0,
         }
     }
 
@@ -142,9 +131,10 @@ impl Outbound {
             return self.enqueue(message.stored(), delivery);
         };
         message.append_to(wire, delivery, packet_id);
-        let waiting = waiting(message.stored(), delivery);
+        let waiting = self.numbered(message.stored(), delivery);
         self.inflight.push_back(Inflight {
             packet_id,
+            number: waiting.number,
             state: InflightState::Published(waiting),
         });
         Offer::Sent
@@ -193,15 +183,16 @@ impl Outbound {
         }
     }
 
-    /// PUBCOMP: the delivery is done. `false`: it did not wait for one.
-    pub fn pubcomp(&mut self, packet_id: u16) -> bool {
-        match self.find(packet_id) {
-            Some(at) if matches!(self.inflight[at].state, InflightState::Released) => {
-                self.remove(at);
-                true
-            }
-            _ => false,
+    /// PUBCOMP: the delivery is done; its number. `None`: it did not wait for one.
+    pub fn pubcomp(&mut self, packet_id: u16) -> Option<u64> {
+        let at = self.find(packet_id)?;
+        let Inflight { number, state, .. } = &self.inflight[at];
+        if !matches!(state, InflightState::Released) {
+            return None;
         }
+        let number = *number;
+        self.remove(at);
+        Some(number)
     }
 
     /// Sends what the window allows from the queue. Calls `done` for each message that leaves it.
@@ -224,6 +215,7 @@ impl Outbound {
                     done(Pumped::Sent(packet_id, &next));
                     self.inflight.push_back(Inflight {
                         packet_id,
+                        number: next.number,
                         state: InflightState::Published(next),
                     });
                 }
@@ -289,57 +281,29 @@ impl Outbound {
         self.last_packet_id
     }
 
-    /// Everything owed to the client, in order, for another node.
-    pub fn transfer(&self) -> impl Iterator<Item = TransferredDelivery> + '_ {
-        let inflight = self.inflight.iter().map(|delivery| match &delivery.state {
-            InflightState::Released => TransferredDelivery {
-                packet_id: delivery.packet_id,
-                message: None,
-                qos: QoS::ExactlyOnce,
-                retain: false,
-                subscription_ids: Box::default(),
-            },
-            InflightState::Published(waiting) => transferred(delivery.packet_id, waiting),
-        });
-        inflight.chain(self.queue.iter().map(|waiting| transferred(0, waiting)))
-    }
-
-    /// Takes over what another node owed the client: it goes before everything that is here already.
-    pub fn restore(&mut self, deliveries: Vec<TransferredDelivery>) {
-        let mut queue = VecDeque::new();
-        for delivery in deliveries {
-            let state = match delivery.message {
-                None => InflightState::Released,
-                Some(message) => {
-                    let waiting = Waiting {
-                        message,
-                        qos: delivery.qos,
-                        retain: delivery.retain,
-                        subscription_ids: boxed(&delivery.subscription_ids),
-                    };
-                    if delivery.packet_id == 0 {
-                        queue.push_back(waiting);
-                        continue;
-                    }
-                    InflightState::Published(waiting)
-                }
-            };
-            self.last_packet_id = delivery.packet_id;
-            self.inflight.push_back(Inflight {
-                packet_id: delivery.packet_id,
-                state,
-            });
-        }
-        queue.append(&mut self.queue);
-        self.queue = queue;
+    /// The number that a delivery was given last; 0: none yet.
+    pub fn last_number(&self) -> u64 {
+        self.last_number
     }
 
     fn enqueue(&mut self, message: Stored, delivery: Delivery<'_>) -> Offer {
         if self.queue.len() >= self.limits.queue_messages_max as usize {
             return Offer::Dropped(DropReason::QueueFull);
         }
-        self.queue.push_back(waiting(message, delivery));
+        let waiting = self.numbered(message, delivery);
+        self.queue.push_back(waiting);
         Offer::Queued
+    }
+
+    fn numbered(&mut self, message: Stored, delivery: Delivery<'_>) -> Waiting {
+        self.last_number += 1;
+        Waiting {
+            message,
+            number: self.last_number,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            subscription_ids: boxed(delivery.subscription_ids),
+        }
     }
 
     /// The next free identifier, `None` while the window is full. Identifiers in use lie between the
@@ -393,27 +357,8 @@ fn following(packet_id: u16) -> u16 {
     packet_id.checked_add(1).unwrap_or(1)
 }
 
-fn boxed(ids: &[SubscriptionIdentifier]) -> Option<Box<[SubscriptionIdentifier]>> {
+pub(super) fn boxed(ids: &[SubscriptionIdentifier]) -> Option<Box<[SubscriptionIdentifier]>> {
     (!ids.is_empty()).then(|| ids.into())
-}
-
-fn waiting(message: Stored, delivery: Delivery<'_>) -> Waiting {
-    Waiting {
-        message,
-        qos: delivery.qos,
-        retain: delivery.retain,
-        subscription_ids: boxed(delivery.subscription_ids),
-    }
-}
-
-fn transferred(packet_id: u16, waiting: &Waiting) -> TransferredDelivery {
-    TransferredDelivery {
-        packet_id,
-        message: Some(waiting.message.clone()),
-        qos: waiting.qos,
-        retain: waiting.retain,
-        subscription_ids: waiting.subscription_ids.clone().unwrap_or_default(),
-    }
 }
 
 /// Whether a PUBLISH is sent for the first time: the DUP flag [MQTT-3.3.1-1].

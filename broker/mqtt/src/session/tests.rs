@@ -172,8 +172,8 @@ fn after_pubrec_only_pubrel_is_sent_until_pubcomp() {
     );
     assert_eq!(peer.sent(), [0x62, 2, 0, 1, 0x62, 2, 0, 1]);
     assert!(peer.session.outbound.puback(1).is_none());
-    assert!(peer.session.outbound.pubcomp(1));
-    assert!(!peer.session.outbound.pubcomp(1));
+    assert_eq!(peer.session.outbound.pubcomp(1), Some(1));
+    assert_eq!(peer.session.outbound.pubcomp(1), None);
     assert_eq!(peer.session.outbound.inflight_len(), 0);
 }
 
@@ -241,7 +241,7 @@ fn a_session_that_moves_keeps_identifiers_order_and_queue() {
     assert!(there.session.outbound.puback(2).is_some());
     there.pump();
     assert_eq!(there.sent(), publish(0x32, 3, b'c'));
-    assert!(there.session.outbound.pubcomp(1));
+    assert!(there.session.outbound.pubcomp(1).is_some());
     there.pump();
     assert_eq!(there.sent(), publish(0x32, 4, b'd'));
 }
@@ -304,7 +304,7 @@ fn complete(peer: &mut Peer, ticket: AckTicket) {
     let (session, mut wire, _) = peer.split();
     session
         .inbound
-        .complete(ticket, ReasonCode::Success, Some(&mut wire));
+        .complete(ticket, ReasonCode::Success, Some(&mut wire), |_| {});
 }
 
 /// [MQTT-4.6.0-2]

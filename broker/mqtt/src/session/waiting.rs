@@ -29,6 +29,7 @@ impl InflightState {
 #[derive(Clone, Debug)]
 pub struct Waiting {
     pub(super) message: Stored,
+    pub(super) number: u64,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) subscription_ids: Option<Box<[SubscriptionIdentifier]>>,
@@ -38,6 +39,11 @@ impl Waiting {
     /// What is delivered.
     pub fn message(&self) -> &Stored {
         &self.message
+    }
+
+    /// Number of the delivery in its session.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// QoS of the delivery.
