@@ -1,7 +1,7 @@
 //! The settings of the MQTT engine in the units in which it calculates.
 
 use crate::{
-    config::{Config, ProxyProtocol},
+    config::{Config, Durability, ProxyProtocol},
     connect::ConnectRequest,
 };
 use raftmq_mqtt::{codec::QoS, session::OutboundLimits};
@@ -21,6 +21,8 @@ pub struct Settings {
     pub max_inflight: u16,
     /// See `mqtt.max_queued_messages`.
     pub outbound_limits: OutboundLimits,
+    /// See `mqtt.sessions`.
+    pub durability: Durability,
     /// See `mqtt.max_qos`.
     pub max_qos: QoS,
     /// See `mqtt.retain_available`.
@@ -52,6 +54,7 @@ impl Settings {
             outbound_limits: OutboundLimits {
                 queue_messages_max: u32::try_from(mqtt.max_queued_messages).unwrap_or(u32::MAX),
             },
+            durability: mqtt.sessions,
             max_qos: QoS::from_number(mqtt.max_qos).unwrap_or(QoS::ExactlyOnce),
             retain_available: mqtt.retain_available,
             max_topic_levels: mqtt.max_topic_levels,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::types::{ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
+use super::types::{ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
 use super::value::Value;
 
 /// The smallest and the largest value, both allowed, in the unit of the type: bytes,
@@ -153,6 +153,8 @@ settings! {
         max_inflight: u16 = 1_000, 1 => 65_535;
         /// Messages that wait for one session beyond those in flight. When it is full, what arrives is dropped and counted.
         max_queued_messages: usize = 1_000, 0 => 10_000_000;
+        /// Where what sessions that outlive their connection are owed is kept. `durable`: on disk; a QoS 1 or 2 PUBLISH is acknowledged when it is there. `memory`: lost when the node ends.
+        sessions: Durability = Durability::Disk;
         /// Lifetime of the session of an MQTT 3.1.1 client that connects with clean session 0, after it has disconnected.
         session_expiry_default: Duration = seconds(7_200), SECOND => EXPIRY_MAX;
         /// Longest session expiry interval. MQTT 5 clients that ask for more are told this one. `4294967295s` is "never".

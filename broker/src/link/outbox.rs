@@ -41,10 +41,29 @@ struct Batch {
     seq: u64,
     routed_at: u64,
     frames: Bytes,
-    /// What its acknowledgement means to the shards.
-    upto: Vec<(ShardId, u64)>,
+    /// What its acknowledgement means to the shards: their numbers, and how many bytes of the frames are
+    /// theirs, one behind the other.
+    parts: Vec<Part>,
     /// When it was handed to the stream, the last time.
     sent_at: Instant,
+}
+
+/// One shard's part of a batch.
+#[derive(Clone, Copy)]
+struct Part {
+    shard: ShardId,
+    upto: u64,
+    bytes: usize,
+}
+
+impl Part {
+    fn of(chunk: &Chunk) -> Part {
+        Part {
+            shard: chunk.shard,
+            upto: chunk.upto,
+            bytes: chunk.frames.len(),
+        }
+    }
 }
 
 impl Batch {
@@ -215,7 +234,7 @@ impl Link {
         let mut queues = self.queues.lock();
         let first = queues.waiting.pop_front()?;
         let routed_at = first.routed_at;
-        let mut upto = vec![(first.shard, first.upto)];
+        let mut parts = vec![Part::of(&first)];
         let mut frames = first.frames;
         while frames.len() < BATCH_BYTES {
             let next = queues.waiting.front();
@@ -226,14 +245,14 @@ impl Link {
                 break;
             };
             frames.extend_from_slice(&chunk.frames);
-            upto.push((chunk.shard, chunk.upto));
+            parts.push(Part::of(&chunk));
         }
         queues.last_seq += 1;
         let batch = Batch {
             seq: queues.last_seq,
             routed_at,
             frames: Bytes::from(frames),
-            upto,
+            parts,
             sent_at: Instant::now(),
         };
         let message = batch.message();
@@ -252,7 +271,7 @@ impl Link {
             seq: queues.last_seq,
             routed_at: 0,
             frames: Bytes::new(),
-            upto: Vec::new(),
+            parts: Vec::new(),
             sent_at: Instant::now(),
         };
         let message = batch.message();
@@ -314,7 +333,7 @@ impl Link {
                 self.held_bytes
                     .fetch_sub(batch.frames.len(), Ordering::Relaxed);
                 latest = Some(batch.sent_at);
-                moved.extend(batch.upto);
+                moved.extend(batch.parts.iter().map(|part| (part.shard, part.upto)));
             }
         }
         self.advance(&moved);
@@ -322,31 +341,50 @@ impl Link {
         latest.map(|sent_at| sent_at.elapsed())
     }
 
-    /// The peer is no longer part of the cluster's life: what was for it has nobody to go to.
+    /// The peer is no longer part of the cluster's life: what was for it goes back to the shards, which keep
+    /// it for the peer's sessions and then call [`Link::give_up`].
     pub fn peer_is_down(&self) {
-        let mut moved = Vec::new();
-        {
-            let mut queues = self.queues.lock();
-            let Queues {
-                waiting,
-                unacknowledged,
-                ..
-            } = &mut *queues;
-            let dropped: usize = unacknowledged
-                .iter()
-                .map(|batch| batch.frames.len())
-                .sum::<usize>()
-                + waiting
-                    .iter()
-                    .map(|chunk| chunk.frames.len())
-                    .sum::<usize>();
-            self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
-            moved.extend(unacknowledged.drain(..).flat_map(|batch| batch.upto));
-            moved.extend(waiting.drain(..).map(|chunk| (chunk.shard, chunk.upto)));
+        let returned = self.take_back();
+        for (shard, (upto, frames)) in returned.into_iter().enumerate() {
+            if upto > 0 {
+                let peer = self.peer;
+                self.mailboxes[shard].put(Mail::Returned { peer, frames, upto });
+            }
         }
-        self.given_up
-            .fetch_add(self.advance(&moved), Ordering::Relaxed);
-        self.tell(&moved);
+    }
+
+    /// Per shard: the number of its last publication that is not acknowledged, 0 if there is none, and all of
+    /// those.
+    fn take_back(&self) -> Vec<(u64, Vec<u8>)> {
+        let mut returned = vec![(0, Vec::new()); self.mailboxes.len()];
+        let mut give = |part: Part, frames: &[u8]| {
+            let (upto, returned) = &mut returned[part.shard.index()];
+            *upto = part.upto;
+            returned.extend_from_slice(frames);
+        };
+        let mut queues = self.queues.lock();
+        let mut dropped = 0;
+        for batch in queues.unacknowledged.drain(..) {
+            dropped += batch.frames.len();
+            let mut rest = &batch.frames[..];
+            for part in batch.parts {
+                let (frames, behind) = rest.split_at(part.bytes);
+                give(part, frames);
+                rest = behind;
+            }
+        }
+        for chunk in queues.waiting.drain(..) {
+            dropped += chunk.frames.len();
+            give(Part::of(&chunk), &chunk.frames);
+        }
+        self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
+        returned
+    }
+
+    /// Nothing that the shard has sent up to `upto` is waited for any more.
+    pub fn give_up(&self, shard: ShardId, upto: u64) {
+        let given_up = self.advance(&[(shard, upto)]);
+        self.given_up.fetch_add(given_up, Ordering::Relaxed);
     }
 
     /// Moves the shards' positions on; by how many publications.
@@ -467,13 +505,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_waits_for_a_peer_that_is_down() {
+    async fn what_a_peer_that_is_down_had_not_taken_comes_back_and_is_then_not_waited_for() {
         let link = link();
         link.send(chunk(200, 1, 7));
         link.next_batch();
         link.send(chunk(200, 2, 7));
-        link.peer_is_down();
-        assert_eq!(link.held_bytes(), 0);
+        let returned = link.take_back();
+        assert_eq!((returned[0].0, returned[0].1.len()), (2, 400));
+        assert_eq!((link.held_bytes(), link.under_way()), (0, 2));
+        link.give_up(ShardId(0), 2);
         assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 2);
         assert_eq!((link.under_way(), link.given_up()), (0, 2));
     }

@@ -19,7 +19,7 @@ use super::{
     transfer,
 };
 use crate::{
-    admission::Ticket, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
+    admission::Ticket, config::Durability, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
     settings::Settings,
 };
 use raftmq_api::{
@@ -154,7 +154,11 @@ async fn claim(
     }
     let mut op = claim_op(request, &engine.settings, engine.node_id, stream, peer);
     set_superuser(&mut op, identity.superuser);
-    let key = shard.borrow_mut().begin_claim(&request.client_id);
+    let durability = match engine.settings.session_expiry_seconds(request) {
+        0 => Durability::Memory,
+        _ => engine.settings.durability,
+    };
+    let key = shard.borrow_mut().begin_claim(&request.client_id, durability);
     let outcome = engine.propose(op).await;
     let won = match outcome {
         Ok(Outcome::Claimed {
@@ -253,23 +257,24 @@ async fn say_taken_over(stream: &TcpStream, request: &ConnectRequest, counters: 
 
 impl Shard {
     /// Makes sure that there is a slot for messages that arrive from now on.
-    fn begin_claim(&mut self, client_id: &str) -> SlotKey {
+    fn begin_claim(&mut self, client_id: &str, durability: Durability) -> SlotKey {
+        self.reconcile();
         if let Some(key) = self.slots.find(client_id) {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.claims += 1;
             }
             return key;
         }
-        self.slots.insert(Slot {
-            client_id: client_id.into(),
-            epoch: 0,
-            lost_epoch: 0,
+        let session = Session::new(self.engine.settings.outbound_limits);
+        let key = self.slots.insert(Slot {
             claims: 1,
-            importing: false,
-            expiry_seconds: 0,
-            session: Session::new(self.engine.settings.outbound_limits),
-            connection: None,
-        })
+            ..Slot::new(client_id.into(), session)
+        });
+        // What arrives for a session that moves here, before its claim is answered, is acknowledged.
+        if durability == Durability::Disk {
+            self.begin_journal(key);
+        }
+        key
     }
 
     /// The claim was not decided in our favour.
@@ -325,6 +330,7 @@ impl Shard {
         let previous_epoch = std::mem::replace(&mut slot.epoch, won.epoch);
         slot.expiry_seconds = settings.session_expiry_seconds(request);
         self.replace_connection(key, previous_epoch, won.epoch);
+        self.journal_claim(key, won.session_present);
         self.count_connected(request);
         let peer = identity.peer;
         self.note_connack(request, peer, ReasonCode::Success);
@@ -411,6 +417,7 @@ impl Shard {
             partial: rest,
             out: Vec::new(),
             sent: 0,
+            holds: Default::default(),
             requests: 0,
             dirty: false,
             blocked: false,

@@ -3,7 +3,7 @@
 use super::permission::ClientIdentity;
 use crate::gauges::Counted;
 use raftmq_mqtt::{codec::Version, session::Wire};
-use std::{rc::Rc, task::Waker};
+use std::{collections::VecDeque, rc::Rc, task::Waker};
 use tokio::net::TcpStream;
 
 /// Tells a connection from the others that its session had, or has next.
@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     /// Bytes to be sent, from `sent` on.
     pub out: Vec<u8>,
     pub sent: usize,
+    /// Places in `out` from which on bytes wait for the journal.
+    pub holds: VecDeque<Hold>,
     /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered yet.
     pub requests: u16,
     /// In the list of connections to be written this turn.
@@ -42,6 +44,24 @@ pub(crate) struct Connection {
     pub blocked: bool,
     /// Nothing is read for now.
     pub paused: bool,
+}
+
+/// From here on nothing is sent before the journal has got so far. There is at most one for each
+/// chunk of the journal, and the bytes behind it count as unsent, so a client's out-buffer bounds it.
+pub(crate) struct Hold {
+    from: usize,
+    position: u64,
+}
+
+/// How far writing got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Everything is sent.
+    All,
+    /// The rest waits for the journal.
+    Held,
+    /// The socket does not take more now.
+    Blocked,
 }
 
 impl Connection {
@@ -61,24 +81,42 @@ impl Connection {
         }
     }
 
-    /// Writes what the socket takes now. `Ok(true)`: everything.
-    pub fn write(&mut self) -> std::io::Result<bool> {
-        while self.sent < self.out.len() {
-            match self.stream.try_write(&self.out[self.sent..]) {
+    /// What was appended to `out` from `from` on waits until the journal has got to `position`.
+    pub fn hold(&mut self, from: usize, position: u64) {
+        let is_held = self.holds.back().is_some_and(|last| last.position >= position);
+        if !is_held && from < self.out.len() {
+            self.holds.push_back(Hold { from, position });
+        }
+    }
+
+    /// Writes what the socket takes now, of what need not wait for more of the journal than there is on
+    /// the disk.
+    pub fn write(&mut self, durable: u64) -> std::io::Result<Written> {
+        while self.holds.front().is_some_and(|hold| hold.position <= durable) {
+            self.holds.pop_front();
+        }
+        let end = self.holds.front().map_or(self.out.len(), |hold| hold.from);
+        while self.sent < end {
+            match self.stream.try_write(&self.out[self.sent..end]) {
                 Ok(n) => self.sent += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
+        let is_done = self.sent == end;
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
-            return Ok(true);
+            return Ok(Written::All);
         }
         if self.sent > self.out.len() / 2 {
             self.out.drain(..self.sent);
+            self.holds.iter_mut().for_each(|hold| hold.from -= self.sent);
             self.sent = 0;
         }
-        Ok(false)
+        Ok(match is_done {
+            true => Written::Held,
+            false => Written::Blocked,
+        })
     }
 }

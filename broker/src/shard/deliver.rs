@@ -2,8 +2,11 @@
 
 use super::{
     Shard,
+    journaling::name_of,
+    ledger::Ledger,
     noticing::{PumpedNotice, SentCopy},
     publish::Route,
+    shard_of,
     slots::{Slot, SlotKey, Slots},
     telling::drop_name,
 };
@@ -11,6 +14,7 @@ use crate::{
     counting::{self, ShardCounters},
     engine::Engine,
     events::NoticeKind,
+    journal::record::{Record, Role},
     router::LocalSubscriber,
 };
 use raftmq_api::{counters::Metric, event::EventClient};
@@ -18,7 +22,7 @@ use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, DropReason, Offer, Pumped, Session},
+    session::{Delivery, DropReason, Offer, Outbound, Pumped, Session},
 };
 use raftmq_store::table::Table;
 
@@ -27,6 +31,12 @@ pub(crate) struct OwnSubscriber {
     key: SlotKey,
     subscription: Granted,
     subscription_ids: Vec<SubscriptionIdentifier>,
+}
+
+impl OwnSubscriber {
+    pub(super) fn key(&self) -> SlotKey {
+        self.key
+    }
 }
 
 /// What a subscription asks for.
@@ -54,29 +64,61 @@ pub(super) fn own_subscriber(
     slots: &mut Slots,
     table: &Table,
     engine: &Engine,
+    ledger: &mut Ledger,
     subscriber: LocalSubscriber,
 ) -> Option<OwnSubscriber> {
-    let key = match slots.find(&subscriber.client_id) {
-        Some(key) => key,
-        None => {
-            let known = table.session(&subscriber.client_id)?;
-            slots.insert(Slot {
-                client_id: subscriber.client_id.clone(),
-                epoch: known.epoch.into(),
-                lost_epoch: 0,
-                claims: 0,
-                importing: false,
-                expiry_seconds: known.expiry_seconds,
-                session: Session::new(engine.settings.outbound_limits),
-                connection: None,
-            })
-        }
-    };
+    let known_slot = slots.find(&subscriber.client_id);
     Some(OwnSubscriber {
-        key,
+        key: match known_slot {
+            Some(key) => key,
+            None => known_session(slots, table, engine, ledger, &subscriber.client_id)?,
+        },
         subscription: Granted::new(subscriber.options)?,
         subscription_ids: subscriber.subscription_ids,
     })
+}
+
+/// The slot of a session that this shard knows from the table only.
+fn known_session(
+    slots: &mut Slots,
+    table: &Table,
+    engine: &Engine,
+    ledger: &mut Ledger,
+    client_id: &str,
+) -> Option<SlotKey> {
+    let known = table.session(client_id)?;
+    let session = Session::new(engine.settings.outbound_limits);
+    let mut slot = Slot {
+        epoch: known.epoch.into(),
+        created_at_ms: known.created_at_ms,
+        expiry_seconds: known.expiry_seconds,
+        ..Slot::new(known.client_id.clone(), session)
+    };
+    if slot.expiry_seconds > 0 {
+        slot.journaled = ledger.begin();
+    }
+    if let Some(number) = slot.journaled {
+        let (name, frames) = (name_of(&slot), &mut Default::default());
+        ledger.state(number, name, Role::Session, &slot.session, frames);
+    }
+    Some(slots.insert(slot))
+}
+
+/// A subscriber that is to get one message that has waited for it elsewhere.
+pub(super) fn directed(
+    key: SlotKey,
+    qos: QoS,
+    subscription_ids: &[SubscriptionIdentifier],
+) -> OwnSubscriber {
+    OwnSubscriber {
+        key,
+        subscription: Granted {
+            qos,
+            no_local: false,
+            retain_as_published: true,
+        },
+        subscription_ids: subscription_ids.to_vec(),
+    }
 }
 
 /// What deliveries add to the counters, added once per publication.
@@ -150,7 +192,13 @@ impl Shard {
                 publication,
             );
             let before = tally.delivered;
-            match offer(slot, &mut message, delivery, &mut tally.delivered) {
+            match offer(
+                slot,
+                &mut message,
+                delivery,
+                &mut self.ledger,
+                &mut tally.delivered,
+            ) {
                 Offered::Dirty => self.output.add(subscriber.key),
                 Offered::Dropped(reason) => tally.dropped(subscriber.key, reason, noting),
                 Offered::Taken => {}
@@ -159,9 +207,19 @@ impl Shard {
                 tally.sent.push(sent_copy(subscriber.key, slot, delivery));
             }
         }
+        self.journal_delivered(publication);
         self.count_delivered(publication.origin, &tally);
         self.tell_missed(publication, &tally);
         self.note_delivered(publication, &tally.sent);
+    }
+
+    /// What the sessions have kept of this publication is to be written.
+    fn journal_delivered(&mut self, publication: &Publication<'_>) {
+        let kept_before = self.ledger.kept();
+        self.ledger.delivered(publication, self.clock.unix_ms());
+        if self.ledger.kept() != kept_before {
+            self.output.wake();
+        }
     }
 
     fn noting(&self, topic: &str) -> Noting {
@@ -213,11 +271,12 @@ impl Shard {
         let Some(target) = publication.target else {
             return;
         };
-        let found = self
-            .slots
-            .find(target.client_id)
-            .zip(Granted::new(target.options));
-        let Some((key, subscription)) = found else {
+        let found = self.slot_of(target.client_id);
+        let Some((key, subscription)) = found.zip(Granted::new(target.options)) else {
+            if self.ledger.journal().is_some() && publication.qos != QoS::AtMostOnce {
+                self.owe_target(publication, target);
+                return;
+            }
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(target.client_id, publication, "no_session");
             self.note_lost(Some(target.client_id), publication, "no_session");
@@ -232,6 +291,21 @@ impl Shard {
             subscription_ids: ids,
         };
         self.deliver_own(publication, std::slice::from_ref(&own), None);
+    }
+
+    /// The slot of a session that is this node's, made when this shard knows it from the table only.
+    pub(super) fn slot_of(&mut self, client_id: &str) -> Option<SlotKey> {
+        if let Some(key) = self.slots.find(client_id) {
+            return Some(key);
+        }
+        let engine = self.engine.clone();
+        let table = engine.store.table().read();
+        let session = table.session(client_id)?;
+        if u64::from(session.node) != engine.node_id || shard_of(client_id, engine.mailboxes.len()) != self.id {
+            return None;
+        }
+        let (slots, ledger) = (&mut self.slots, &mut self.ledger);
+        known_session(slots, &table, &engine, ledger, client_id)
     }
 
     /// A retained message for a new subscription [MQTT-3.3.1-8].
@@ -253,7 +327,13 @@ impl Shard {
             retain: true,
             subscription_ids,
         };
-        match offer(slot, &mut message, delivery, &mut tally.delivered) {
+        match offer(
+            slot,
+            &mut message,
+            delivery,
+            &mut self.ledger,
+            &mut tally.delivered,
+        ) {
             Offered::Dirty => self.output.add(key),
             Offered::Dropped(reason) => tally.dropped(key, reason, noting),
             Offered::Taken => {}
@@ -261,6 +341,7 @@ impl Shard {
         if noting.delivered && tally.delivered > 0 {
             tally.sent.push(sent_copy(key, slot, delivery));
         }
+        self.journal_delivered(publication);
         self.counters.add(Metric::MessagesPublishRetain, 1);
         self.count_delivered(Origin::Retained, &tally);
         self.tell_missed(publication, &tally);
@@ -279,14 +360,20 @@ impl Shard {
         };
         let mut dropped = QueueDrops::default();
         let mut noted = Vec::new();
-        let counters = &self.counters;
+        let (counters, ledger, journaled) = (&self.counters, &mut self.ledger, slot.journaled);
+        let before = connection.out.len();
         slot.session
             .outbound
             .resume(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
                 dropped.add(pumped);
                 note_pumped(&mut noted, noting, pumped);
                 count_pumped(counters, pumped);
+                record_pumped(ledger, journaled, pumped);
             });
+        // What is repeated may have been recorded only just now, on the connection before.
+        if journaled.is_some() {
+            self.hold_output(key, before);
+        }
         self.tell_queue_drops(key, dropped);
         self.note_pumped(key, noted);
     }
@@ -306,14 +393,23 @@ impl Shard {
         };
         let mut dropped = QueueDrops::default();
         let mut noted = Vec::new();
-        let counters = &self.counters;
+        let (counters, ledger, journaled) = (&self.counters, &mut self.ledger, slot.journaled);
+        let before = connection.out.len();
+        let mut has_to_wait = false;
         slot.session
             .outbound
             .pump(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
                 dropped.add(pumped);
                 note_pumped(&mut noted, noting, pumped);
                 count_pumped(counters, pumped);
+                has_to_wait |= record_pumped(ledger, journaled, pumped);
             });
+        if has_to_wait {
+            self.hold_output(key, before);
+        }
+        if journaled.is_some() {
+            self.output.wake();
+        }
         self.tell_queue_drops(key, dropped);
         self.note_pumped(key, noted);
         self.mark_dirty(key);
@@ -355,6 +451,30 @@ fn count_pumped(counters: &ShardCounters, pumped: Pumped<'_>) {
     counters.add(metric, 1);
 }
 
+/// Records what left the queue. Whether it must not be sent before: a packet identifier of QoS 2 that is
+/// forgotten would be given to another message, which the client would take for a repeat.
+fn record_pumped(ledger: &mut Ledger, journaled: Option<u64>, pumped: Pumped<'_>) -> bool {
+    let Some(session) = journaled else {
+        return false;
+    };
+    match pumped {
+        Pumped::Sent(packet_id, waiting) => {
+            let number = waiting.number();
+            ledger.record(&Record::Sent {
+                session,
+                number,
+                packet_id,
+            });
+            waiting.qos() == QoS::ExactlyOnce
+        }
+        Pumped::Dropped(_, waiting) => {
+            let number = waiting.number();
+            ledger.record(&Record::Done { session, number });
+            false
+        }
+    }
+}
+
 fn note_pumped(noted: &mut Vec<PumpedNotice>, noting: bool, pumped: Pumped<'_>) {
     if !noting {
         return;
@@ -394,6 +514,15 @@ pub(super) fn delivery_for<'a>(
     (!is_own).then_some(delivery)
 }
 
+/// How a subscription with these options gets it.
+pub(super) fn delivery_of<'a>(
+    options: u8,
+    subscription_ids: &'a [SubscriptionIdentifier],
+    publication: &Publication<'_>,
+) -> Option<Delivery<'a>> {
+    Some(delivery(Granted::new(options)?, subscription_ids, publication))
+}
+
 fn delivery<'a>(
     subscription: Granted,
     subscription_ids: &'a [SubscriptionIdentifier],
@@ -420,15 +549,31 @@ fn offer(
     slot: &mut Slot,
     message: &mut Fanout<'_, '_>,
     delivery: Delivery<'_>,
+    ledger: &mut Ledger,
     delivered: &mut u64,
 ) -> Offered {
     let Slot {
         session,
         connection,
+        journaled,
         ..
     } = slot;
+    let before = connection.as_ref().map_or(0, |c| c.out.len());
     let mut wire = connection.as_deref_mut().map(|c| c.wire());
-    match session.outbound.offer(wire.as_mut(), message, delivery) {
+    let offered = session.outbound.offer(wire.as_mut(), message, delivery);
+    if let Some(number) = *journaled
+        && delivery.qos != QoS::AtMostOnce
+    {
+        keep(ledger, number, &session.outbound, offered, delivery);
+        if offered == Offer::Sent
+            && delivery.qos == QoS::ExactlyOnce
+            && let Some(connection) = connection.as_deref_mut()
+        {
+            // Its packet identifier must not be forgotten once the client knows it.
+            connection.hold(before, ledger.next_position());
+        }
+    }
+    match offered {
         Offer::Sent => {
             *delivered += 1;
             let was_dirty = connection
@@ -442,5 +587,19 @@ fn offer(
         }
         Offer::Queued => Offered::Taken,
         Offer::Dropped(reason) => Offered::Dropped(reason),
+    }
+}
+
+fn keep(
+    ledger: &mut Ledger,
+    session: u64,
+    outbound: &Outbound,
+    offered: Offer,
+    delivery: Delivery<'_>,
+) {
+    match offered {
+        Offer::Sent => ledger.deliver(session, outbound, outbound.last_packet_id(), delivery),
+        Offer::Queued => ledger.deliver(session, outbound, 0, delivery),
+        Offer::Dropped(_) => {}
     }
 }

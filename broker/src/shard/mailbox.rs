@@ -5,7 +5,7 @@
 //! Control mail (connections, table events, questions) is not bounded here: each kind is bounded
 //! where it comes from (accepted sockets, proposals under way, API requests).
 
-use super::{Shard, ShardRef, events::SessionEvent, handshake::Adopted};
+use super::{Shard, ShardId, ShardRef, events::SessionEvent, handshake::Adopted};
 use crate::link::BatchGate;
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -27,9 +27,22 @@ pub(crate) enum Mail {
         frames: Vec<u8>,
         /// Index of the log entry up to which they were routed.
         routed_at: u64,
-        /// Told when they are taken, if another node waits for that.
-        gate: Option<Arc<BatchGate>>,
+        /// Told when they are taken, if somebody waits for that.
+        gate: Option<Gate>,
     },
+    /// Another shard has taken what this one gave it, up to this publication.
+    Taken { by: ShardId, upto: u64 },
+    /// Publications, back to back, that this shard had sent to a node which is down now, and that node
+    /// has not said that it has them; up to this publication.
+    Returned {
+        peer: u64,
+        frames: Vec<u8>,
+        upto: u64,
+    },
+    /// More of what was handed over to the journal is on the disk.
+    JournalMoved,
+    /// The states of all sessions are to be written to the journal once more.
+    Checkpoint,
     /// A connection whose client identifier belongs to this shard.
     Adopt(Box<Adopted>),
     /// Something happened to a session in the replicated table.
@@ -42,6 +55,14 @@ pub(crate) enum Mail {
     Stop,
     /// Runs on the shard's thread.
     Run(Box<dyn FnOnce(&ShardRef) + Send>),
+}
+
+/// Who waits until publications are taken: by sessions that last, on disk.
+pub(crate) enum Gate {
+    /// Another node, for a batch of its link.
+    Link(Arc<BatchGate>),
+    /// Another shard, for its publications up to this number.
+    Shard { from: ShardId, upto: u64 },
 }
 
 /// Entrance of one shard.
@@ -122,10 +143,20 @@ fn open(shard: &ShardRef, mail: Mail) {
             routed_at,
             gate,
         } => {
-            shard.borrow_mut().deliver_frames(&frames, routed_at);
+            let mut shard = shard.borrow_mut();
+            let kept_before = shard.ledger.kept();
+            shard.deliver_frames(&frames, routed_at);
             if let Some(gate) = gate {
-                gate.taken();
+                shard.taken(gate, kept_before);
             }
+        }
+        Mail::Taken { by, upto } => shard.borrow_mut().shard_took(by, upto),
+        Mail::Returned { peer, frames, upto } => {
+            shard.borrow_mut().returned(peer, &frames, upto);
+        }
+        Mail::JournalMoved => shard.borrow_mut().journal_moved(),
+        Mail::Checkpoint => {
+            tokio::task::spawn_local(super::journaling::checkpoint(shard.clone()));
         }
         Mail::Adopt(adopted) => super::admit::adopt(shard, *adopted),
         Mail::Session(event) => shard.borrow_mut().session_event(event),

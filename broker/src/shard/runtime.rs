@@ -1,7 +1,7 @@
 //! The threads of the shards.
 
-use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, sweep};
-use crate::engine::Engine;
+use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, shard_of, sweep};
+use crate::{engine::Engine, journal::Image};
 use std::{cell::RefCell, rc::Rc, sync::Arc, thread::JoinHandle};
 use tokio::{net::TcpListener, task::LocalSet};
 
@@ -21,22 +21,28 @@ impl ShardThreads {
     }
 }
 
-/// Starts one thread per listener; each listens on the same address.
+/// Starts one thread per listener; each listens on the same address. `images`: the sessions that the
+/// journal held.
 ///
 /// # Errors
 /// The operating system gives no thread.
 pub fn start(
     engine: &Arc<Engine>,
     listeners: Vec<std::net::TcpListener>,
+    images: Vec<Image>,
 ) -> std::io::Result<ShardThreads> {
+    let mut images_of: Vec<Vec<Image>> = listeners.iter().map(|_| Vec::new()).collect();
+    for image in images {
+        images_of[shard_of(&image.client_id, listeners.len()).index()].push(image);
+    }
     let mut threads = Vec::with_capacity(listeners.len());
-    for (index, listener) in listeners.into_iter().enumerate() {
+    for (index, (listener, images)) in listeners.into_iter().zip(images_of).enumerate() {
         let id = ShardId(index as u16);
         let engine = engine.clone();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
-                if let Err(error) = run(id, engine, listener) {
+                if let Err(error) = run(id, engine, listener, images) {
                     tracing::error!(%error, shard = id.0, "a shard could not start");
                 }
             })?;
@@ -45,7 +51,12 @@ pub fn start(
     Ok(ShardThreads { threads })
 }
 
-fn run(id: ShardId, engine: Arc<Engine>, listener: std::net::TcpListener) -> std::io::Result<()> {
+fn run(
+    id: ShardId,
+    engine: Arc<Engine>,
+    listener: std::net::TcpListener,
+    images: Vec<Image>,
+) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -57,6 +68,7 @@ fn run(id: ShardId, engine: Arc<Engine>, listener: std::net::TcpListener) -> std
         let shard: ShardRef = Rc::new_cyclic(|me| {
             let mut shard = Shard::new(id, engine);
             shard.me = me.clone();
+            shard.recover(images);
             RefCell::new(shard)
         });
         tokio::task::spawn_local(accept::accept(shard.clone(), listener));

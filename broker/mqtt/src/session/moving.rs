@@ -81,6 +81,16 @@ impl Outbound {
         self.renumber();
     }
 
+    /// Forgets the first message of the queue, if its number is not above `upto`; its number.
+    pub fn forget_queued(&mut self, upto: u64) -> Option<u64> {
+        let number = self.queue.front()?.number;
+        if number > upto {
+            return None;
+        }
+        self.queue.pop_front();
+        Some(number)
+    }
+
     fn take(&mut self, deliveries: Vec<TransferredDelivery>) {
         for delivery in deliveries {
             let state = match delivery.message {

@@ -56,11 +56,16 @@ impl Waiting {
         self.retain
     }
 
+    /// Subscription identifiers of the delivery.
+    pub fn subscription_ids(&self) -> &[SubscriptionIdentifier] {
+        self.subscription_ids.as_deref().unwrap_or(&[])
+    }
+
     pub(super) fn delivery(&self) -> Delivery<'_> {
         Delivery {
             qos: self.qos,
             retain: self.retain,
-            subscription_ids: self.subscription_ids.as_deref().unwrap_or(&[]),
+            subscription_ids: self.subscription_ids(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Input, Value, quoted};
 use crate::config::origin::Problem;
 use crate::config::settings::Range;
 use crate::config::suggest::hint;
-use crate::config::types::{LogFormat, PartitionPolicy, ProxyProtocol};
+use crate::config::types::{Durability, LogFormat, PartitionPolicy, ProxyProtocol};
 
 /// A setting whose values are words.
 trait Choice: Copy + PartialEq + 'static {
@@ -37,6 +37,11 @@ impl Choice for PartitionPolicy {
     }
 }
 
+impl Choice for Durability {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("durable", Self::Disk), ("memory", Self::Memory)];
+}
+
 impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
@@ -61,7 +66,7 @@ macro_rules! choices {
     )+};
 }
 
-choices!(ProxyProtocol, PartitionPolicy, LogFormat);
+choices!(Durability, ProxyProtocol, PartitionPolicy, LogFormat);
 
 fn words<C: Choice>() -> String {
     let words: Vec<_> = C::WORDS.iter().map(|(word, _)| quoted(word)).collect();
