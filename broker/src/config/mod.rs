@@ -40,4 +40,6 @@ pub use settings::{
     ClusterConfig, Config, HttpConfig, LogConfig, MqttConfig, NodeConfig, PluginsConfig, RpcConfig,
     SETTINGS, Setting,
 };
-pub use types::{ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
+pub use types::{
+    ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret,
+};

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::types::{ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret};
+use super::types::{
+    ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, Secret,
+};
 use super::value::Value;
 
 /// The smallest and the largest value, both allowed, in the unit of the type: bytes,

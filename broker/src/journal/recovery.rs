@@ -131,10 +131,14 @@ impl Replay {
             Err(HeaderError::Damaged) if !batch::is_anywhere_in(bytes) => return Ok(End::Torn(0)),
             Err(HeaderError::Damaged) => return Err("has a damaged header".into()),
             Err(HeaderError::Version(version)) => {
-                return Err(format!("has format version {version}, which this program does not read"));
+                return Err(format!(
+                    "has format version {version}, which this program does not read"
+                ));
             }
             Err(HeaderError::Foreign) => {
-                return Err("has a damaged header, or belongs to another node or data directory".into());
+                return Err(
+                    "has a damaged header, or belongs to another node or data directory".into(),
+                );
             }
         };
         while !rest.is_empty() {

@@ -57,7 +57,9 @@ fn kept(session: u64, number: u64, frame: &[u8]) -> Record<'_> {
 
 fn bytes(records: &[Record<'_>]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    records.iter().for_each(|record| record.append_to(&mut bytes));
+    records
+        .iter()
+        .for_each(|record| record.append_to(&mut bytes));
     bytes
 }
 
@@ -216,7 +218,10 @@ fn the_journal_of_another_directory_is_refused() {
         ..owner()
     };
     let refused = recovery::recover(dir.path(), &other).expect_err("another's");
-    assert!(refused.to_string().contains("belongs to another"), "{refused}");
+    assert!(
+        refused.to_string().contains("belongs to another"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -297,7 +302,10 @@ fn a_checkpoint_makes_old_segments_superfluous() {
     let mut number = 0;
     while told.checkpoints.load(Ordering::SeqCst) == 0 {
         number += 1;
-        put(&[kept(session, number, &frame), Record::Done { session, number }]);
+        put(&[
+            kept(session, number, &frame),
+            Record::Done { session, number },
+        ]);
         assert!(number < 100, "no checkpoint");
     }
     let before = journal.bytes();

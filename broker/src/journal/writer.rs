@@ -104,7 +104,9 @@ impl Writer {
         }
         self.look_for_room();
         self.checkpoint(inbox.checkpointed)?;
-        self.journal.bytes.store(self.disk.bytes(), Ordering::Relaxed);
+        self.journal
+            .bytes
+            .store(self.disk.bytes(), Ordering::Relaxed);
         Ok(())
     }
 
@@ -118,23 +120,31 @@ impl Writer {
             }
         }
         let written: usize = chunks.iter().map(|chunk| chunk.records.len()).sum();
-        self.journal.held_bytes.fetch_sub(written, Ordering::Relaxed);
+        self.journal
+            .held_bytes
+            .fetch_sub(written, Ordering::Relaxed);
     }
 
     fn look_for_room(&mut self) {
-        if self.looked_at.is_some_and(|at| at.elapsed() < ROOM_INTERVAL) {
+        if self
+            .looked_at
+            .is_some_and(|at| at.elapsed() < ROOM_INTERVAL)
+        {
             return;
         }
         self.looked_at = Some(Instant::now());
         // A disk that does not say how full it is counts as one with room: the write itself will tell.
-        let free = rustix::fs::statvfs(&self.dir).map_or(u64::MAX, |disk| {
-            disk.f_bavail.saturating_mul(disk.f_frsize)
-        });
+        let free = rustix::fs::statvfs(&self.dir)
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         let is_full = free < RESERVE_BYTES;
         if self.journal.is_out_of_room.swap(is_full, Ordering::Relaxed) != is_full {
             let reserve = RESERVE_BYTES;
             match is_full {
-                true => tracing::error!(free, reserve, "the disk is nearly full: messages that sessions have to keep are refused"),
+                true => tracing::error!(
+                    free,
+                    reserve,
+                    "the disk is nearly full: messages that sessions have to keep are refused"
+                ),
                 false => tracing::info!(free, "the disk has room again"),
             }
         }
@@ -145,7 +155,9 @@ impl Writer {
         match self.checkpoint {
             None if self.disk.bytes() >= self.checkpoint_at_bytes => {
                 self.checkpoint = Some(self.disk.begin_segment()?);
-                self.journal.checkpoints_left.store(self.shards.len(), Ordering::Relaxed);
+                self.journal
+                    .checkpoints_left
+                    .store(self.shards.len(), Ordering::Relaxed);
                 self.shards.iter().for_each(|shard| shard.checkpoint());
             }
             Some(first) if shards_done > 0 => {
@@ -155,7 +167,10 @@ impl Writer {
                     self.disk.remove_before(first)?;
                     self.checkpoint = None;
                     self.checkpoint_at_bytes = CHECKPOINT_BYTES.max(2 * self.disk.bytes());
-                    tracing::debug!(bytes = self.disk.bytes(), "the journal of sessions was rewritten");
+                    tracing::debug!(
+                        bytes = self.disk.bytes(),
+                        "the journal of sessions was rewritten"
+                    );
                 }
             }
             _ => {}

@@ -20,7 +20,7 @@ mod registry;
 mod sender;
 mod vitals;
 
-pub use outbox::{Chunk, Link};
+pub use outbox::{Chunk, Link, Returned};
 pub use questions::{confirm_session, settle, take_session};
 pub use receiver::{BatchGate, LinkService};
 pub use registry::{

@@ -36,6 +36,27 @@ pub struct Chunk {
     pub frames: Vec<u8>,
 }
 
+/// Publications that a peer which is down has not said that it has.
+pub struct Returned {
+    /// The peer.
+    pub peer: u64,
+    /// As they were staged.
+    pub chunk: Chunk,
+    /// Sessions that have left the peer since some of that was sent, with the log entries by which they did.
+    pub moved: Arc<[(Arc<str>, u64)]>,
+}
+
+impl Returned {
+    /// Whether the client's session has left the peer after some of it was sent.
+    pub fn has_moved(&self, client_id: &str) -> bool {
+        let mut after = self
+            .moved
+            .iter()
+            .filter(|(_, at)| *at > self.chunk.routed_at);
+        after.any(|(moved, _)| **moved == *client_id)
+    }
+}
+
 /// A batch on its way.
 struct Batch {
     seq: u64,
@@ -102,6 +123,9 @@ pub struct Link {
     queues: Mutex<Queues>,
     /// Bytes waiting or not acknowledged.
     held_bytes: AtomicUsize,
+    /// Sessions that another node has claimed from the peer, with the claims' places in the log, as long as
+    /// something is under way that was routed before.
+    moved: Mutex<Vec<(Arc<str>, u64)>>,
     pub(super) wake: Notify,
     pub(super) vitals: Vitals,
     /// Per shard: number of its last publication that the peer has taken.
@@ -123,6 +147,7 @@ impl Link {
             window_bytes,
             queues: Mutex::default(),
             held_bytes: AtomicUsize::new(0),
+            moved: Mutex::default(),
             wake: Notify::new(),
             vitals: Vitals::default(),
             sent: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -345,38 +370,50 @@ impl Link {
     /// it for the peer's sessions and then call [`Link::give_up`].
     pub fn peer_is_down(&self) {
         let returned = self.take_back();
-        for (shard, (upto, frames)) in returned.into_iter().enumerate() {
-            if upto > 0 {
-                let peer = self.peer;
-                self.mailboxes[shard].put(Mail::Returned { peer, frames, upto });
-            }
+        let moved: Arc<[_]> = std::mem::take(&mut *self.moved.lock()).into();
+        for chunk in returned {
+            self.mailboxes[chunk.shard.index()].put(Mail::Returned(Box::new(Returned {
+                peer: self.peer,
+                chunk,
+                moved: moved.clone(),
+            })));
         }
     }
 
-    /// Per shard: the number of its last publication that is not acknowledged, 0 if there is none, and all of
-    /// those.
-    fn take_back(&self) -> Vec<(u64, Vec<u8>)> {
-        let mut returned = vec![(0, Vec::new()); self.mailboxes.len()];
-        let mut give = |part: Part, frames: &[u8]| {
-            let (upto, returned) = &mut returned[part.shard.index()];
-            *upto = part.upto;
-            returned.extend_from_slice(frames);
+    /// A session has gone from the peer to another node, by the log entry `index`.
+    pub fn session_left(&self, client_id: &Arc<str>, index: u64) {
+        let oldest = {
+            let queues = self.queues.lock();
+            let sent = queues.unacknowledged.front().map(|batch| batch.routed_at);
+            sent.or_else(|| queues.waiting.front().map(|chunk| chunk.routed_at))
         };
+        let mut moved = self.moved.lock();
+        // Whatever is under way was routed when that was known.
+        moved.retain(|(_, at)| oldest.is_some_and(|oldest| *at > oldest));
+        if oldest.is_some_and(|oldest| index > oldest) {
+            moved.push((client_id.clone(), index));
+        }
+    }
+
+    /// What is not acknowledged, as the shards had staged it.
+    fn take_back(&self) -> Vec<Chunk> {
+        let mut returned = Vec::new();
         let mut queues = self.queues.lock();
-        let mut dropped = 0;
         for batch in queues.unacknowledged.drain(..) {
-            dropped += batch.frames.len();
             let mut rest = &batch.frames[..];
             for part in batch.parts {
                 let (frames, behind) = rest.split_at(part.bytes);
-                give(part, frames);
+                returned.push(Chunk {
+                    shard: part.shard,
+                    upto: part.upto,
+                    routed_at: batch.routed_at,
+                    frames: frames.to_vec(),
+                });
                 rest = behind;
             }
         }
-        for chunk in queues.waiting.drain(..) {
-            dropped += chunk.frames.len();
-            give(Part::of(&chunk), &chunk.frames);
-        }
+        returned.extend(queues.waiting.drain(..));
+        let dropped = returned.iter().map(|chunk| chunk.frames.len()).sum();
         self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
         returned
     }
@@ -511,7 +548,8 @@ mod tests {
         link.next_batch();
         link.send(chunk(200, 2, 7));
         let returned = link.take_back();
-        assert_eq!((returned[0].0, returned[0].1.len()), (2, 400));
+        let chunks: Vec<_> = returned.iter().map(|c| (c.upto, c.frames.len())).collect();
+        assert_eq!(chunks, [(1, 200), (2, 200)]);
         assert_eq!((link.held_bytes(), link.under_way()), (0, 2));
         link.give_up(ShardId(0), 2);
         assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 2);

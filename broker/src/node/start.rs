@@ -191,7 +191,9 @@ fn open_journal(
         node_id: config.node.id,
         disk_id: store.identity().disk_id,
     };
-    let shards = mailboxes.iter().map(|mailbox| mailbox.clone() as Arc<dyn Waker>);
+    let shards = mailboxes
+        .iter()
+        .map(|mailbox| mailbox.clone() as Arc<dyn Waker>);
     let dir = config.node.data_dir.join("sessions");
     let (journal, images) = Journal::open(&dir, owner, shards.collect())?;
     Ok((Some(journal), images))

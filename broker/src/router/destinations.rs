@@ -124,33 +124,27 @@ impl Resolver {
 
     /// Subscribers of `topic` whose sessions outlive their connections, on nodes that are down.
     pub fn unreachable(&self, table: &Table, topic: &str) -> Vec<LeftSubscriber> {
-        self.left(table, topic, |node| !table.is_node_up(node))
+        lasting(table, topic, self.node, |session| {
+            !table.is_node_up(session.node)
+        })
     }
 
     /// The same, on one node.
     pub fn left_on(&self, table: &Table, topic: &str, node: NodeId) -> Vec<LeftSubscriber> {
-        self.left(table, topic, |left| left == node)
+        lasting(table, topic, self.node, |session| session.node == node)
     }
 
-    fn left(
+    /// The same, claimed by any other node than `node` after the log entry `routed_at`.
+    pub fn moved_from(
         &self,
         table: &Table,
         topic: &str,
-        is_meant: impl Fn(NodeId) -> bool,
+        node: NodeId,
+        routed_at: u64,
     ) -> Vec<LeftSubscriber> {
-        let mut left = Vec::new();
-        table.for_each_subscriber_elsewhere(topic, self.node, |subscriber| {
-            let session = table.session(subscriber.client_id);
-            if session.is_some_and(|s| s.expiry_seconds > 0 && is_meant(s.node)) {
-                left.push(local_subscriber(subscriber));
-            }
-        });
-        merge_overlapping(&mut left);
-        let left = left.into_iter().map(|subscriber| LeftSubscriber {
-            created_at_ms: table.session(&subscriber.client_id).map_or(0, |s| s.created_at_ms),
-            subscriber,
-        });
-        left.collect()
+        lasting(table, topic, node, |session| {
+            session.epoch.index() > routed_at
+        })
     }
 
     /// The shards of this node that have subscribers of `topic`; share groups are not looked at,
@@ -165,6 +159,29 @@ impl Resolver {
         table.resolve(topic, self.node, &mut collector);
         collector.found.shards
     }
+}
+
+/// Subscribers of `topic` on other nodes than `but` whose sessions outlive their connections.
+fn lasting(
+    table: &Table,
+    topic: &str,
+    but: NodeId,
+    is_meant: impl Fn(&table::Session) -> bool,
+) -> Vec<LeftSubscriber> {
+    let mut found = Vec::new();
+    table.for_each_subscriber_elsewhere(topic, but, |subscriber| {
+        let session = table.session(subscriber.client_id);
+        if session.is_some_and(|s| s.expiry_seconds > 0 && is_meant(s)) {
+            found.push(local_subscriber(subscriber));
+        }
+    });
+    merge_overlapping(&mut found);
+    let created_at_ms = |client_id: &str| table.session(client_id).map_or(0, |s| s.created_at_ms);
+    let left = found.into_iter().map(|subscriber| LeftSubscriber {
+        created_at_ms: created_at_ms(&subscriber.client_id),
+        subscriber,
+    });
+    left.collect()
 }
 
 struct Collector<'t> {

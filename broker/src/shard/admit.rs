@@ -19,8 +19,8 @@ use super::{
     transfer,
 };
 use crate::{
-    admission::Ticket, config::Durability, connect::ConnectRequest, counting::ShardCounters, gauges::Counted,
-    settings::Settings,
+    admission::Ticket, config::Durability, connect::ConnectRequest, counting::ShardCounters,
+    gauges::Counted, settings::Settings,
 };
 use raftmq_api::{
     counters::{Metric, Stat},
@@ -158,7 +158,9 @@ async fn claim(
         0 => Durability::Memory,
         _ => engine.settings.durability,
     };
-    let key = shard.borrow_mut().begin_claim(&request.client_id, durability);
+    let key = shard
+        .borrow_mut()
+        .begin_claim(&request.client_id, durability);
     let outcome = engine.propose(op).await;
     let won = match outcome {
         Ok(Outcome::Claimed {

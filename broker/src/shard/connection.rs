@@ -83,7 +83,10 @@ impl Connection {
 
     /// What was appended to `out` from `from` on waits until the journal has got to `position`.
     pub fn hold(&mut self, from: usize, position: u64) {
-        let is_held = self.holds.back().is_some_and(|last| last.position >= position);
+        let is_held = self
+            .holds
+            .back()
+            .is_some_and(|last| last.position >= position);
         if !is_held && from < self.out.len() {
             self.holds.push_back(Hold { from, position });
         }
@@ -92,7 +95,11 @@ impl Connection {
     /// Writes what the socket takes now, of what need not wait for more of the journal than there is on
     /// the disk.
     pub fn write(&mut self, durable: u64) -> std::io::Result<Written> {
-        while self.holds.front().is_some_and(|hold| hold.position <= durable) {
+        while self
+            .holds
+            .front()
+            .is_some_and(|hold| hold.position <= durable)
+        {
             self.holds.pop_front();
         }
         let end = self.holds.front().map_or(self.out.len(), |hold| hold.from);
@@ -111,7 +118,9 @@ impl Connection {
         }
         if self.sent > self.out.len() / 2 {
             self.out.drain(..self.sent);
-            self.holds.iter_mut().for_each(|hold| hold.from -= self.sent);
+            self.holds
+                .iter_mut()
+                .for_each(|hold| hold.from -= self.sent);
             self.sent = 0;
         }
         Ok(match is_done {

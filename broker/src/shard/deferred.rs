@@ -4,7 +4,11 @@
 //! Each waits for a number of parts. Links acknowledge cumulatively, so per link there is a queue of
 //! (position in the link, publish) that is emptied from the front.
 
-use super::{Shard, ShardId, ledger::{Ledger, Wait}, slots::SlotKey};
+use super::{
+    Shard, ShardId,
+    ledger::{Ledger, Wait},
+    slots::SlotKey,
+};
 use crate::journal::record::Record;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
@@ -286,7 +290,8 @@ impl Shard {
         let links = self.links.clone();
         for (index, link) in links.iter().enumerate() {
             let position = link.acknowledged(self.id).load(Ordering::Acquire);
-            let way = |shard: &mut Shard| pop_acknowledged(&mut shard.deferred.by_link[index], position);
+            let way =
+                |shard: &mut Shard| pop_acknowledged(&mut shard.deferred.by_link[index], position);
             while let Some(waiting) = way(self) {
                 self.deferred_part(waiting, Part::Kept);
             }

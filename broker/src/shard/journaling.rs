@@ -5,9 +5,9 @@
 
 use super::{
     Shard, ShardRef,
+    deferred::Part,
     ledger::{Frames, Wait},
     mailbox::{Gate, Mail},
-    deferred::Part,
     slots::{Slot, SlotKey},
 };
 use crate::journal::record::{Name, Record, Role};
@@ -193,7 +193,13 @@ impl Shard {
             }
         }
         for (client_id, owed) in owed.iter() {
-            ledger.state(owed.journaled, owed.name(client_id), Role::Owed, &owed.session, frames);
+            ledger.state(
+                owed.journaled,
+                owed.name(client_id),
+                Role::Owed,
+                &owed.session,
+                frames,
+            );
         }
     }
 }

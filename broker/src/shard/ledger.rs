@@ -75,7 +75,9 @@ impl Ledger {
 
     /// Whether publishers have to wait.
     pub fn is_full(&self) -> bool {
-        self.journal.as_ref().is_some_and(|journal| journal.is_full())
+        self.journal
+            .as_ref()
+            .is_some_and(|journal| journal.is_full())
     }
 
     /// Whether the disk has no room for anything new.

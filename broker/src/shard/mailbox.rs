@@ -6,7 +6,7 @@
 //! where it comes from (accepted sockets, proposals under way, API requests).
 
 use super::{Shard, ShardId, ShardRef, events::SessionEvent, handshake::Adopted};
-use crate::link::BatchGate;
+use crate::link::{BatchGate, Returned};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::{
@@ -32,13 +32,8 @@ pub(crate) enum Mail {
     },
     /// Another shard has taken what this one gave it, up to this publication.
     Taken { by: ShardId, upto: u64 },
-    /// Publications, back to back, that this shard had sent to a node which is down now, and that node
-    /// has not said that it has them; up to this publication.
-    Returned {
-        peer: u64,
-        frames: Vec<u8>,
-        upto: u64,
-    },
+    /// Publications that this shard had sent to a node which is down now.
+    Returned(Box<Returned>),
     /// More of what was handed over to the journal is on the disk.
     JournalMoved,
     /// The states of all sessions are to be written to the journal once more.
@@ -151,9 +146,7 @@ fn open(shard: &ShardRef, mail: Mail) {
             }
         }
         Mail::Taken { by, upto } => shard.borrow_mut().shard_took(by, upto),
-        Mail::Returned { peer, frames, upto } => {
-            shard.borrow_mut().returned(peer, &frames, upto);
-        }
+        Mail::Returned(returned) => shard.borrow_mut().returned(&returned),
         Mail::JournalMoved => shard.borrow_mut().journal_moved(),
         Mail::Checkpoint => {
             tokio::task::spawn_local(super::journaling::checkpoint(shard.clone()));

@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | [`accept`], [`handshake`], [`screening`], [`admit`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
-//! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
+//! | [`publish`], [`deliver`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`ledger`], [`journaling`], [`recovery`] | what sessions are owed, on disk and back |
 //! | [`owed`] | messages kept for sessions of other nodes |
 //! | [`subscribe`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
@@ -44,6 +44,7 @@ mod owed;
 mod packets;
 mod permission;
 mod publish;
+mod pumping;
 mod recovery;
 mod runtime;
 mod screening;

@@ -16,7 +16,11 @@ use super::{
     ledger::Wait,
     slots::SlotKey,
 };
-use crate::journal::record::{Name, Record, Role};
+use crate::{
+    journal::record::{Name, Record, Role},
+    link::Returned,
+    router::LeftSubscriber,
+};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier},
@@ -113,6 +117,15 @@ impl Shard {
         self.output.wake();
     }
 
+    /// How many messages are kept for sessions of other nodes.
+    pub(super) fn owed_messages(&self) -> u64 {
+        let queues = self
+            .owed
+            .values()
+            .map(|owed| owed.session.outbound.queue_len() as u64);
+        queues.sum()
+    }
+
     /// Looks where the sessions are now, and sends what can go.
     pub(super) fn forward_owed(&mut self) {
         if self.owed.is_empty() || !self.engine.lease.is_held() {
@@ -132,7 +145,10 @@ impl Shard {
 
     fn whereabouts(&self, client_id: &str) -> Whereabouts {
         let table = self.engine.store.table().read();
-        let created_at_ms = self.owed.get(client_id).map_or(0, |owed| owed.created_at_ms);
+        let created_at_ms = self
+            .owed
+            .get(client_id)
+            .map_or(0, |owed| owed.created_at_ms);
         let Some(session) = table.session(client_id) else {
             return Whereabouts::Gone;
         };
@@ -233,17 +249,17 @@ impl Shard {
 
     /// Publications came back that had been sent to a node which is down: what its sessions would have
     /// kept is kept here. Whoever waits for them waits for this node's disk now.
-    pub(super) fn returned(&mut self, peer: u64, mut frames: &[u8], upto: u64) {
+    pub(super) fn returned(&mut self, returned: &Returned) {
+        let mut frames = &returned.chunk.frames[..];
         while let Ok((publication, rest)) = Publication::parse(frames) {
             frames = rest;
-            if publication.qos == QoS::AtMostOnce {
-                continue;
-            }
             match publication.target {
+                _ if publication.qos == QoS::AtMostOnce => {}
                 Some(target) => self.owe_target(&publication, target),
-                None => self.owe_all(peer, &publication),
+                None => self.owe_returned(returned, &publication),
             }
         }
+        let (peer, upto) = (returned.peer, returned.chunk.upto);
         self.after_journal(Wait::Returned { peer, upto });
     }
 
@@ -255,16 +271,36 @@ impl Shard {
         self.links_moved();
     }
 
-    fn owe_all(&mut self, peer: u64, publication: &Publication<'_>) {
+    /// To the sessions that the peer has, and to those that have left it since this was routed.
+    fn owe_returned(&mut self, returned: &Returned, publication: &Publication<'_>) {
+        if self.ledger.journal().is_none() {
+            return;
+        }
         let left = {
             let table = self.engine.store.table().read();
             let resolver = self.engine.resolver();
-            resolver.left_on(&table, publication.topic, peer.into())
+            let (peer, routed_at) = (returned.peer.into(), returned.chunk.routed_at);
+            let mut left = resolver.left_on(&table, publication.topic, peer);
+            let moved = resolver.moved_from(&table, publication.topic, peer, routed_at);
+            left.extend(
+                moved
+                    .into_iter()
+                    .filter(|left| returned.has_moved(&left.subscriber.client_id)),
+            );
+            left
         };
-        for subscriber in left {
-            if let Some(delivery) = deliver::delivery_for(&subscriber.subscriber, publication) {
-                let client_id = &subscriber.subscriber.client_id;
-                self.owe(client_id, subscriber.created_at_ms, publication, delivery);
+        self.owe_all(&left, publication);
+    }
+
+    /// Keeps a publication for these.
+    pub(super) fn owe_all(&mut self, left: &[LeftSubscriber], publication: &Publication<'_>) {
+        for LeftSubscriber {
+            subscriber,
+            created_at_ms,
+        } in left
+        {
+            if let Some(delivery) = deliver::delivery_for(subscriber, publication) {
+                self.owe(&subscriber.client_id, *created_at_ms, publication, delivery);
             }
         }
     }
@@ -274,7 +310,9 @@ impl Shard {
         let known = {
             let table = self.engine.store.table().read();
             let session = table.session(target.client_id);
-            session.filter(|session| session.expiry_seconds > 0).map(|s| (s.client_id.clone(), s.created_at_ms))
+            session
+                .filter(|session| session.expiry_seconds > 0)
+                .map(|s| (s.client_id.clone(), s.created_at_ms))
         };
         let Some((client_id, created_at_ms)) = known else {
             self.counters.add(Metric::MessagesDropped, 1);

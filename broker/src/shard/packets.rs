@@ -206,7 +206,8 @@ impl Shard {
         let is_known = inbound.release(packet_id, &mut connection.wire());
         if let Some(session) = slot.journaled {
             if is_known {
-                self.ledger.record(&Record::Forgotten { session, packet_id });
+                self.ledger
+                    .record(&Record::Forgotten { session, packet_id });
                 self.output.wake();
             }
             // After PUBCOMP the client gives the identifier to another message, which must not be taken for

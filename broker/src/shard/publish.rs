@@ -199,18 +199,15 @@ impl Shard {
         }
         let kept_before = self.ledger.kept();
         self.deliver_own(publication, &route.own, from);
-        for left in &route.unreachable {
-            if let Some(delivery) = super::deliver::delivery_for(&left.subscriber, publication) {
-                let client_id = &left.subscriber.client_id;
-                self.owe(client_id, left.created_at_ms, publication, delivery);
-            }
-        }
+        self.owe_all(&route.unreachable, publication);
         let waits_for_others = has_to_wait(publication, route);
         let received = self.to_be_recorded(&owner);
         let has_to_wait =
             waits_for_others || received.is_some() || self.ledger.kept() != kept_before;
         let mut owner = Some(owner);
-        let waiting = owner.take_if(|_| has_to_wait).map(|owner| self.defer(owner));
+        let waiting = owner
+            .take_if(|_| has_to_wait)
+            .map(|owner| self.defer(owner));
         for (shard, lasts) in route.others.shards.iter() {
             let waiting = waiting.filter(|_| lasts);
             self.stage_for_shard(shard, publication, waiting);

@@ -24,7 +24,11 @@ type Messages = FxHashMap<*const Message, Stored>;
 
 /// What the table says of a session that this node had.
 enum Verdict {
-    Stays { epoch: u64, created_at_ms: u64, expiry_seconds: u32 },
+    Stays {
+        epoch: u64,
+        created_at_ms: u64,
+        expiry_seconds: u32,
+    },
     Moved,
     Ended,
 }
@@ -61,7 +65,9 @@ fn delivery_of(image: &ImageDelivery, messages: &mut Messages) -> Option<Transfe
         message,
         qos: QoS::from_number(delivery.qos)?,
         retain: delivery.retain,
-        subscription_ids: ids.filter_map(|id| SubscriptionIdentifier::new(*id)).collect(),
+        subscription_ids: ids
+            .filter_map(|id| SubscriptionIdentifier::new(*id))
+            .collect(),
     })
 }
 

@@ -165,18 +165,18 @@ pub(super) async fn import(
         return;
     };
     slot.importing = false;
-    match taken {
+    let why = match taken {
         Ok(Ok(reply)) => {
             MovedSession(reply).unpack(&mut slot.session);
             shard.imported(key, previous);
+            return;
         }
-        Ok(Err(error)) => {
-            tracing::warn!(client_id, node = %previous.node, %error, "session resumed without what it was owed")
-        }
-        Err(_) => {
-            tracing::warn!(client_id, node = %previous.node, "session resumed without what it was owed: no answer in time")
-        }
-    }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    // What is on the other node's disk comes when that node is back.
+    tracing::warn!(client_id, node = %previous.node, why, "session resumed without what it was owed");
+    shard.record_state(key);
 }
 
 /// Answers the node that owns the session now. `None`: this node stops.
@@ -370,7 +370,9 @@ impl Shard {
         let created_at_ms = {
             let table = self.engine.store.table().read();
             let session = table.session(&subscriber.client_id);
-            session.filter(|s| s.expiry_seconds > 0).map(|s| s.created_at_ms)
+            session
+                .filter(|s| s.expiry_seconds > 0)
+                .map(|s| s.created_at_ms)
         };
         if let Some(created_at_ms) = created_at_ms {
             self.owe(&subscriber.client_id, created_at_ms, publication, delivery);

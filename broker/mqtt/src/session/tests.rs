@@ -365,3 +365,69 @@ fn a_stored_publication_reads_back() {
     assert!(Stored::from_frame(stored.frame(), 8).is_ok());
     assert!(Stored::from_frame(&stored.frame()[1..], 8).is_err());
 }
+
+#[test]
+fn numbers_rise_in_the_order_of_the_deliveries_and_outlive_the_memory() {
+    let mut before = Peer::with_window(2);
+    before.offer(ExactlyOnce, b'a');
+    before.offer(AtLeastOnce, b'b');
+    before.offer(AtLeastOnce, b'c');
+    before.pubrec(1, ReasonCode::Success);
+    let deliveries: Vec<_> = before.session.outbound.transfer().collect();
+    let numbers: Vec<_> = deliveries.iter().map(|d| (d.number, d.packet_id)).collect();
+    assert_eq!(numbers, [(1, 1), (2, 2), (3, 0)]);
+    let mut after = Peer::with_window(2);
+    let limits = OutboundLimits {
+        queue_messages_max: 3,
+    };
+    after.session.outbound = Outbound::recovered(limits, deliveries, 2, 3);
+    after.resume();
+    let mut expected = vec![0x62, 2, 0, 1];
+    expected.extend(publish(0x3a, 2, b'b'));
+    assert_eq!(after.sent(), expected);
+    assert_eq!(after.session.outbound.pubcomp(1), Some(1));
+    after.pump();
+    assert_eq!(after.sent(), publish(0x32, 3, b'c'));
+    after.offer_offline(AtLeastOnce, b'd');
+    assert_eq!(after.session.outbound.last_number(), 4);
+}
+
+/// What was sent under an identifier that nobody remembers is sent again as a new message; what the client has
+/// said that it has is not.
+#[test]
+fn what_waits_again_is_all_but_what_was_released() {
+    let mut peer = Peer::with_window(2);
+    peer.offer(ExactlyOnce, b'a');
+    peer.offer(ExactlyOnce, b'b');
+    peer.offer(AtLeastOnce, b'c');
+    peer.pubrec(1, ReasonCode::Success);
+    peer.session.outbound.requeue();
+    let outbound = &mut peer.session.outbound;
+    assert_eq!((outbound.inflight_len(), outbound.queue_len()), (0, 2));
+    let numbers: Vec<_> = outbound.queue().map(Waiting::number).collect();
+    assert_eq!(numbers, [4, 5], "not used before");
+    assert_eq!(outbound.forget_queued(3), None);
+    assert_eq!(outbound.forget_queued(4), Some(4));
+}
+
+/// [MQTT-4.3.3-9], [MQTT-4.3.3-10]
+#[test]
+fn a_qos_2_publish_is_told_once_to_be_recorded_and_forgotten_when_it_is_refused() {
+    let mut peer = Peer::with_window(1);
+    let mut told = vec![];
+    for (packet_id, reason) in [(7, ReasonCode::Success), (8, ReasonCode::QuotaExceeded)] {
+        assert_eq!(accept(&mut peer, ExactlyOnce, packet_id), Acceptance::Route);
+        let (session, mut wire, _) = peer.split();
+        let ticket = session.inbound.defer(ExactlyOnce, packet_id);
+        if packet_id == 8 {
+            assert!(session.inbound.note_recorded(packet_id));
+        }
+        let inbound = &mut session.inbound;
+        inbound.complete(ticket, reason, Some(&mut wire), |settled| {
+            told.push(settled)
+        });
+    }
+    assert_eq!(told, [Settled::Received(7), Settled::Forgotten(8)]);
+    let kept: Vec<_> = peer.session.inbound.kept_qos2().collect();
+    assert_eq!(kept, [7]);
+}

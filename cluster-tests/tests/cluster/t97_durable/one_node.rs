@@ -1,7 +1,7 @@
 //! One node, killed at chosen moments.
 
 use raftmq_cluster_tests::{
-    Client, Cluster, NumberedStream, RawClient, SOON, Version, numbered, packet, within,
+    Client, Cluster, Frame, NumberedStream, RawClient, SOON, Version, numbered, packet, within,
 };
 
 async fn publish_all(publisher: &Client, topic: &str, qos: u8, count: u64) {
@@ -25,7 +25,8 @@ async fn kill_and_restart(cluster: &mut Cluster) {
 async fn queue_survives(version: Version, qos: u8) {
     const COUNT: u64 = 300;
     let mut cluster = Cluster::start(1).await;
-    let sleeper = |cluster: &Cluster, id: &str| cluster.connect(1, id).version(version).persistent();
+    let sleeper =
+        |cluster: &Cluster, id: &str| cluster.connect(1, id).version(version).persistent();
     // Two shards at least: one publisher's messages go to sessions of its own shard and of others.
     let ids = ["sleeper-a", "sleeper-b", "sleeper-c", "sleeper-d"];
     for id in ids {
@@ -67,11 +68,31 @@ async fn an_offline_queue_of_qos_2_survives_kill_9() {
 }
 
 async fn raw(cluster: &Cluster, id: &str) -> RawClient {
-    let mut client = RawClient::connect(cluster.node(1).mqtt()).await;
-    client.send(&packet::connect_v4_persistent(id)).await;
-    let connack = client.next_frame(SOON).await;
-    assert_eq!((connack.first_byte, connack.body[1]), (0x20, 0));
+    let (client, connack) = RawClient::connect(cluster.node(1).mqtt(), 4, id, false).await;
+    assert_eq!(connack.connack_code(), 0);
     client
+}
+
+async fn frame(client: &mut RawClient) -> Frame {
+    client.next_frame(SOON).await.expect("a packet")
+}
+
+/// First byte and packet identifier of an acknowledgement.
+async fn acknowledgement(client: &mut RawClient) -> (u8, u16) {
+    let frame = frame(client).await;
+    (
+        frame.first,
+        u16::from_be_bytes([frame.body[0], frame.body[1]]),
+    )
+}
+
+/// First byte and packet identifier of a PUBLISH to a topic of one letter.
+async fn publish(client: &mut RawClient) -> (u8, u16) {
+    let frame = frame(client).await;
+    (
+        frame.first,
+        u16::from_be_bytes([frame.body[3], frame.body[4]]),
+    )
 }
 
 /// A PUBLISH that was sent and not acknowledged comes again under its identifier, as a repeat
@@ -80,31 +101,30 @@ async fn raw(cluster: &Cluster, id: &str) -> RawClient {
 async fn what_is_under_way_to_a_client_goes_on_where_it_was() {
     let mut cluster = Cluster::start(1).await;
     let mut client = raw(&cluster, "under-way").await;
-    client.send(&packet::subscribe(1, "t", 2)).await;
-    assert_eq!(client.next_frame(SOON).await.first_byte, 0x90);
+    client.send(&packet::subscribe(4, 1, "t", 2)).await;
+    assert_eq!(frame(&mut client).await.kind(), 9);
     let publisher = cluster.connect(1, "publisher").open().await;
     for payload in ["one", "two"] {
         publisher.publish("t", 2, payload).await.expect("kept");
     }
-    let first = client.next_frame(SOON).await;
-    let second = client.next_frame(SOON).await;
-    assert_eq!((first.first_byte, second.first_byte), (0x34, 0x34));
-    let (one, two) = (packet::publish_id(&first), packet::publish_id(&second));
-    client.send(&packet::ack(0x50, one)).await;
-    let pubrel = client.next_frame(SOON).await;
-    assert_eq!((pubrel.first_byte, packet::ack_id(&pubrel)), (0x62, one));
+    let (first, one) = publish(&mut client).await;
+    let (second, two) = publish(&mut client).await;
+    assert_eq!((first, second), (0x34, 0x34));
+    client.send(&packet::acknowledgement(0x50, one)).await;
+    assert_eq!(acknowledgement(&mut client).await, (0x62, one));
 
     kill_and_restart(&mut cluster).await;
     let mut client = raw(&cluster, "under-way").await;
-    let pubrel = client.next_frame(SOON).await;
-    assert_eq!((pubrel.first_byte, packet::ack_id(&pubrel)), (0x62, one));
-    let repeated = client.next_frame(SOON).await;
-    assert_eq!(repeated.first_byte, 0x3c, "DUP [MQTT-3.3.1-1]");
-    assert_eq!(packet::publish_id(&repeated), two);
+    assert_eq!(acknowledgement(&mut client).await, (0x62, one));
+    assert_eq!(
+        publish(&mut client).await,
+        (0x3C, two),
+        "DUP [MQTT-3.3.1-1]"
+    );
     // An identifier that the client still knows is not given to another message.
     let publisher = cluster.connect(1, "publisher").open().await;
     publisher.publish("t", 2, "three").await.expect("kept");
-    let third = packet::publish_id(&client.next_frame(SOON).await);
+    let (_, third) = publish(&mut client).await;
     assert!(third != one && third != two);
 }
 
@@ -117,21 +137,26 @@ async fn a_received_packet_identifier_outlives_the_node_until_it_is_released() {
     sleeper.subscribed("t", 2).await;
     sleeper.disconnect().await;
     let mut publisher = raw(&cluster, "publisher").await;
-    publisher.send(&packet::publish("t", 2, 7, b"first")).await;
-    let pubrec = publisher.next_frame(SOON).await;
-    assert_eq!((pubrec.first_byte, packet::ack_id(&pubrec)), (0x50, 7));
+    publisher
+        .send(&packet::publish(4, "t", 2, 7, b"first"))
+        .await;
+    assert_eq!(acknowledgement(&mut publisher).await, (0x50, 7));
 
     kill_and_restart(&mut cluster).await;
     let mut publisher = raw(&cluster, "publisher").await;
-    publisher.send(&packet::publish("t", 2, 7, b"first")).await;
-    assert_eq!(publisher.next_frame(SOON).await.first_byte, 0x50);
-    publisher.send(&packet::ack(0x62, 7)).await;
-    assert_eq!(publisher.next_frame(SOON).await.first_byte, 0x70);
+    publisher
+        .send(&packet::publish(4, "t", 2, 7, b"first"))
+        .await;
+    assert_eq!(acknowledgement(&mut publisher).await, (0x50, 7));
+    publisher.send(&packet::acknowledgement(0x62, 7)).await;
+    assert_eq!(acknowledgement(&mut publisher).await, (0x70, 7));
 
     kill_and_restart(&mut cluster).await;
     let mut publisher = raw(&cluster, "publisher").await;
-    publisher.send(&packet::publish("t", 2, 7, b"second")).await;
-    assert_eq!(publisher.next_frame(SOON).await.first_byte, 0x50);
+    publisher
+        .send(&packet::publish(4, "t", 2, 7, b"second"))
+        .await;
+    assert_eq!(acknowledgement(&mut publisher).await, (0x50, 7));
     let mut back = cluster.connect(1, "sleeper").persistent().open().await;
     for expected in ["first", "second"] {
         assert_eq!(back.next_message(SOON).await.payload, expected);
