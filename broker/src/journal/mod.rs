@@ -107,7 +107,7 @@ impl Journal {
         let writer = writer::Writer::new(journal.clone(), disk, dir, shards);
         let thread = std::thread::Builder::new()
             .name("journal".into())
-            .spawn(move || writer.run());
+            .spawn(move || writer.run_guarded());
         *journal.thread.lock() = Some(thread.map_err(io_error)?);
         Ok((journal, recovered.sessions))
     }

@@ -10,6 +10,7 @@ use super::{Journal, disk::Disk, shard_wake::Waker};
 use crate::shard::ShardId;
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -68,8 +69,17 @@ impl Writer {
         }
     }
 
-    /// Runs until the journal is closed or cannot be written.
-    pub fn run(mut self) {
+    /// Runs until the journal is closed or cannot be written. A panic counts as the latter: nothing may go on as
+    /// if the thread were there.
+    pub fn run_guarded(self) {
+        let journal = self.journal.clone();
+        if catch_unwind(AssertUnwindSafe(|| self.run())).is_err() {
+            let what = "the journal of sessions cannot be written: its thread panicked";
+            journal.failure.send_replace(Some(what.to_owned()));
+        }
+    }
+
+    fn run(mut self) {
         self.look_for_room();
         loop {
             let inbox = self.next();

@@ -92,9 +92,16 @@ impl Connection {
         }
     }
 
-    /// Writes what the socket takes now, of what need not wait for more of the journal than there is on
-    /// the disk.
-    pub fn write(&mut self, durable: u64) -> std::io::Result<Written> {
+    /// The connection ends: what still waits for the journal is never said, so that a good-bye can be.
+    pub fn drop_held(&mut self, durable: u64) {
+        self.forget_reached(durable);
+        if let Some(first) = self.holds.front() {
+            self.out.truncate(first.from);
+            self.holds.clear();
+        }
+    }
+
+    fn forget_reached(&mut self, durable: u64) {
         while self
             .holds
             .front()
@@ -102,6 +109,12 @@ impl Connection {
         {
             self.holds.pop_front();
         }
+    }
+
+    /// Writes what the socket takes now, of what need not wait for more of the journal than there is on
+    /// the disk.
+    pub fn write(&mut self, durable: u64) -> std::io::Result<Written> {
+        self.forget_reached(durable);
         let end = self.holds.front().map_or(self.out.len(), |hold| hold.from);
         while self.sent < end {
             match self.stream.try_write(&self.out[self.sent..end]) {

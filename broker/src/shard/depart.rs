@@ -168,6 +168,7 @@ impl Shard {
     }
 
     fn say(&self, mut connection: Connection, goodbye: &Disconnect<'_>) {
+        connection.drop_held(self.ledger.durable());
         if connection.version == Version::V5 {
             let max_packet_size = connection.max_packet_size;
             let _ = goodbye.encode(Version::V5, max_packet_size, &mut connection.out);

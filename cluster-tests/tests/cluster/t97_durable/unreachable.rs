@@ -21,13 +21,17 @@ async fn sleeping(cluster: &Cluster, node: u64, id: &str) {
     client.disconnect().await;
 }
 
-/// The cluster has given the node up: its routes are gone.
-async fn is_given_up(cluster: &Cluster, by: u64, topic: &str) {
-    eventually("the node is given up", FAILOVER * 2, async || {
-        let routes = cluster.node(by).http().try_json("/api/v1/routes").await?;
-        match routes.to_string().contains(topic) {
-            false => Ok(()),
-            true => Err(routes.to_string()),
+/// Kills node 3, with a client whose session ends when the cluster gives the node up.
+async fn kill_three(cluster: &mut Cluster) {
+    let _mortal = cluster.connect(3, "mortal").open().await;
+    cluster.node_mut(3).kill9();
+}
+
+async fn three_is_given_up(cluster: &Cluster) {
+    eventually("node 3 is given up", FAILOVER * 2, async || {
+        match cluster.clients_like(1, "mortal").await?.len() {
+            0 => Ok(()),
+            left => Err(format!("{left} left")),
         }
     })
     .await;
@@ -44,10 +48,10 @@ async fn received(client: &mut Client) {
 async fn what_is_published_while_a_node_is_down_waits_for_its_sessions() {
     let mut cluster = Cluster::start(3).await;
     sleeping(&cluster, 3, "on-three").await;
-    cluster.node_mut(3).kill9();
+    kill_three(&mut cluster).await;
     let publisher = cluster.connect(1, "publisher").open().await;
     publish(&publisher, "on-three", 0..COUNT / 2).await;
-    is_given_up(&cluster, 1, "on-three").await;
+    three_is_given_up(&cluster).await;
     publish(&publisher, "on-three", COUNT / 2..COUNT).await;
     cluster.node_mut(1).kill9();
     cluster.start_all();
@@ -62,10 +66,10 @@ async fn what_is_published_while_a_node_is_down_waits_for_its_sessions() {
 async fn what_is_published_while_a_node_is_down_follows_its_client_elsewhere() {
     let mut cluster = Cluster::start(3).await;
     sleeping(&cluster, 3, "moves-on").await;
-    cluster.node_mut(3).kill9();
+    kill_three(&mut cluster).await;
     let publisher = cluster.connect(1, "publisher").open().await;
     publish(&publisher, "moves-on", 0..COUNT).await;
-    is_given_up(&cluster, 1, "moves-on").await;
+    three_is_given_up(&cluster).await;
     let mut back = cluster.connect(2, "moves-on").persistent().open().await;
     assert!(back.session_present());
     received(&mut back).await;
@@ -78,8 +82,8 @@ async fn what_a_dead_node_holds_is_handed_over_when_it_is_back() {
     sleeping(&cluster, 3, "left-behind").await;
     let publisher = cluster.connect(1, "publisher").open().await;
     publish(&publisher, "left-behind", 0..COUNT).await;
-    cluster.node_mut(3).kill9();
-    is_given_up(&cluster, 1, "left-behind").await;
+    kill_three(&mut cluster).await;
+    three_is_given_up(&cluster).await;
     let mut back = cluster.connect(2, "left-behind").persistent().open().await;
     assert!(back.session_present());
     cluster.node_mut(3).start();
@@ -92,9 +96,9 @@ async fn what_a_dead_node_holds_is_handed_over_when_it_is_back() {
 async fn what_is_kept_for_a_session_ends_with_it() {
     let mut cluster = Cluster::start(3).await;
     sleeping(&cluster, 3, "ends").await;
-    cluster.node_mut(3).kill9();
+    kill_three(&mut cluster).await;
     let publisher = cluster.connect(1, "publisher").open().await;
-    is_given_up(&cluster, 1, "ends").await;
+    three_is_given_up(&cluster).await;
     publish(&publisher, "ends", 0..10).await;
     let anew = cluster.connect(2, "ends").expiry_seconds(3_600);
     let mut anew = anew.open().await;
