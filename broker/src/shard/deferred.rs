@@ -212,7 +212,10 @@ impl Shard {
         };
         let connection = slot.connection.as_deref_mut();
         let before = connection.as_ref().map_or(0, |c| c.out.len());
-        let mut wire = connection.map(|c| c.wire());
+        // Before MQTT 5 an acknowledgement cannot say no: none is written, the client has to come back and
+        // repeat.
+        let cannot_say_no = failed && version.is_some_and(|v| v != Version::V5);
+        let mut wire = connection.filter(|_| !cannot_say_no).map(|c| c.wire());
         let (journaled, ledger) = (slot.journaled, &mut self.ledger);
         let mut has_recorded = false;
         let settled = |settled| {
@@ -226,8 +229,7 @@ impl Shard {
             self.output.wake();
         }
         self.mark_dirty(key);
-        // Before MQTT 5 an acknowledgement cannot say no: the client has to come back and repeat.
-        if failed && version.is_some_and(|v| v != Version::V5) {
+        if cannot_say_no {
             self.close(
                 key,
                 ReasonCode::QuotaExceeded,

@@ -1,7 +1,8 @@
 //! One node, killed at chosen moments.
 
 use raftmq_cluster_tests::{
-    Client, Cluster, Frame, NumberedStream, RawClient, SOON, Version, numbered, packet, within,
+    Client, Cluster, Frame, NumberedStream, RawClient, SOON, Version, eventually, numbered, packet,
+    within,
 };
 
 async fn publish_all(publisher: &Client, topic: &str, qos: u8, count: u64) {
@@ -14,6 +15,18 @@ async fn publish_all(publisher: &Client, topic: &str, qos: u8, count: u64) {
         let code = within("PUBACK", SOON, acknowledged.wait()).await;
         assert!(code.is_ok_and(|code| code < 0x80));
     }
+}
+
+/// Every delivery is acknowledged to its end.
+async fn nothing_is_under_way(cluster: &Cluster) {
+    eventually("nothing is under way", SOON, async || {
+        let stats = cluster.node(1).http().try_json("/api/v1/stats/1").await?;
+        match stats["stats"]["out_inflights.count"].as_u64() {
+            Some(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
 }
 
 async fn kill_and_restart(cluster: &mut Cluster) {
@@ -42,6 +55,7 @@ async fn queue_survives(version: Version, qos: u8) {
         assert!(back.session_present(), "[MQTT-3.2.2-2]");
         let stream = NumberedStream::receive(&mut back, COUNT - 1, SOON).await;
         stream.assert_exactly(COUNT);
+        nothing_is_under_way(&cluster).await;
         back.disconnect().await;
     }
     // What was acknowledged by the client is not sent again after the next crash.
