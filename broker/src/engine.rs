@@ -7,6 +7,7 @@ use crate::{
     drain::Draining,
     events::EventSink,
     gauges::Gauges,
+    journal::Journal,
     link::{self, Links},
     listener::Listener,
     plugin::{ExtensionsCell, PluginHost},
@@ -44,6 +45,8 @@ pub struct Engine {
     pub lease: Lease,
     /// Entrances of the shards.
     pub mailboxes: Vec<Arc<Mailbox>>,
+    /// What sessions are owed, on disk; `None`: in memory only.
+    pub journal: Option<Arc<Journal>>,
     /// Links to the other members.
     pub links: Arc<Links>,
     /// Counters of the shards.
@@ -124,6 +127,19 @@ impl Engine {
     ) -> Result<v1::TakeSessionReply, tonic::Status> {
         let place = self.links.place_of(node);
         link::take_session(self, &self.links.list()[place], request).await
+    }
+
+    /// Tells another node that the state of a session which it handed out is on this node's disk.
+    ///
+    /// # Errors
+    /// The node is unknown or does not answer.
+    pub async fn confirm_session(
+        &self,
+        node: u64,
+        request: v1::ConfirmSessionRequest,
+    ) -> Result<(), tonic::Status> {
+        let place = self.links.place_of(node);
+        link::confirm_session(self, &self.links.list()[place], request).await
     }
 
     /// Hands over everything that this node's shards have staged for each other and for other nodes.

@@ -15,6 +15,7 @@ mod drain;
 mod engine;
 mod events;
 mod gauges;
+mod journal;
 mod link;
 mod listener;
 pub mod logging;

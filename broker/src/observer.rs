@@ -131,6 +131,17 @@ impl TableObserver {
                 };
                 self.session(client_id, (*previous_epoch).into(), change);
             }
+            TableEvent::SessionTaken {
+                client_id,
+                previous_node,
+                epoch,
+                goes_on: true,
+                ..
+            } => {
+                if let Some(link) = self.links.find((*previous_node).into()) {
+                    link.session_left(client_id, epoch.index());
+                }
+            }
             TableEvent::SessionEnded {
                 client_id,
                 node,

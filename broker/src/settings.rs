@@ -1,7 +1,7 @@
 //! The settings of the MQTT engine in the units in which it calculates.
 
 use crate::{
-    config::{Config, ListenerConfig, MqttConfig, ProxyProtocol, QueueDrop},
+    config::{Config, Durability, ListenerConfig, MqttConfig, ProxyProtocol, QueueDrop},
     connect::ConnectRequest,
 };
 use raftmq_mqtt::{
@@ -25,6 +25,8 @@ pub struct Settings {
     pub max_inflight: u16,
     /// See `mqtt.max_queued_messages`.
     pub outbound_limits: OutboundLimits,
+    /// See `mqtt.sessions`.
+    pub durability: Durability,
     /// See `mqtt.max_qos`.
     pub max_qos: QoS,
     /// See `mqtt.retain_available`.
@@ -70,6 +72,7 @@ impl Settings {
             connect_timeout: mqtt.connect_timeout,
             max_inflight: mqtt.max_inflight,
             outbound_limits: outbound_limits(mqtt),
+            durability: mqtt.sessions,
             max_qos: QoS::from_number(mqtt.max_qos).unwrap_or(QoS::ExactlyOnce),
             retain_available: mqtt.retain_available,
             wildcard_subscription_available: mqtt.wildcard_subscription_available,

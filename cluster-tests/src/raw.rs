@@ -191,6 +191,23 @@ impl RawClient {
         (client, connack)
     }
 
+    /// As [`RawClient::connect`], for a broker that may not be there.
+    pub async fn try_connect(
+        address: SocketAddr,
+        level: u8,
+        id: &str,
+        clean: bool,
+    ) -> Option<(Self, Frame)> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        let mut client = Self {
+            stream,
+            received: BytesMut::new(),
+        };
+        client.send(&packet::connect(level, id, clean, 30)).await;
+        let connack = client.frame_within(crate::SOON).await?;
+        Some((client, connack))
+    }
+
     /// Sends bytes. That the broker has closed already is no error: the answer tells.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _closed = self.stream.write_all(bytes).await;

@@ -21,9 +21,11 @@ named_indices! {
         HandshakingsRate = "handshakings_rate",
         /// QoS 2 publishes received and not yet released.
         InInflights = "in_inflights",
+        /// Bytes on disk of what sessions are owed.
+        JournalBytes = "journal_bytes",
         /// Messages waiting in sessions' queues.
         MessageQueues = "message_queues",
-        /// Messages kept in the message storage.
+        /// Messages kept for sessions of other nodes.
         MessageStorages = "message_storages",
         /// Deliveries sent and not yet acknowledged.
         OutInflights = "out_inflights",

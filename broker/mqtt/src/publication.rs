@@ -305,6 +305,11 @@ impl Stored {
         &self.0[..self.0.len() - KEPT_AT_BYTES]
     }
 
+    /// Tells whether two are the same allocation, as long as both live.
+    pub fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// When this node began to keep it, Unix milliseconds.
     pub fn kept_at_ms(&self) -> u64 {
         let (_, kept_at) = self.0.split_at(self.0.len() - KEPT_AT_BYTES);

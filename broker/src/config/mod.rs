@@ -44,6 +44,7 @@ pub use settings::{
     SETTINGS, Setting,
 };
 pub use types::{
-    ByteCount, CertificateName, CertificateUse, ClientCertificates, LogFilter, LogFormat,
-    MQTT_LISTENER, PartitionPolicy, Peer, ProxyProtocol, QueueDrop, Secret, TransportKind,
+    ByteCount, CertificateName, CertificateUse, ClientCertificates, Durability, LogFilter,
+    LogFormat, MQTT_LISTENER, PartitionPolicy, Peer, ProxyProtocol, QueueDrop, Secret,
+    TransportKind,
 };

@@ -11,7 +11,8 @@ use ipnet::IpNet;
 
 use super::listener::Listeners;
 use super::types::{
-    ByteCount, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, QueueDrop, Secret,
+    ByteCount, Durability, LogFilter, LogFormat, PartitionPolicy, Peer, ProxyProtocol, QueueDrop,
+    Secret,
 };
 use super::value::Value;
 
@@ -171,6 +172,8 @@ settings! {
         queue_drop: QueueDrop = QueueDrop::Newest;
         /// Whether QoS 0 messages wait, too, for a session whose client is offline.
         queue_qos0: bool = false;
+        /// Where what sessions that outlive their connection are owed is kept. `durable`: on disk; a QoS 1 or 2 PUBLISH is acknowledged when it is there. `memory`: lost when the node ends.
+        sessions: Durability = Durability::Disk;
         /// Lifetime of the session of an MQTT 3.1.1 client that connects with clean session 0, after it has disconnected.
         session_expiry_default: Duration = seconds(7_200), SECOND => EXPIRY_MAX;
         /// Longest session expiry interval. MQTT 5 clients that ask for more are told this one. `4294967295s` is "never".

@@ -179,6 +179,15 @@ pub enum QueueDrop {
     Oldest,
 }
 
+/// Where what sessions are owed is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// On disk: what is acknowledged outlives the process.
+    Disk,
+    /// In memory only.
+    Memory,
+}
+
 /// What a node does with its clients while it is cut off from the majority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionPolicy {

@@ -36,15 +36,55 @@ pub struct Chunk {
     pub frames: Vec<u8>,
 }
 
+/// Publications that a peer which is down has not said that it has.
+pub struct Returned {
+    /// The peer.
+    pub peer: u64,
+    /// As they were staged.
+    pub chunk: Chunk,
+    /// Sessions that have left the peer since some of that was sent, with the log entries by which they did.
+    pub moved: Arc<[(Arc<str>, u64)]>,
+}
+
+impl Returned {
+    /// Whether the client's session has left the peer after some of it was sent.
+    pub fn has_moved(&self, client_id: &str) -> bool {
+        let mut after = self
+            .moved
+            .iter()
+            .filter(|(_, at)| *at > self.chunk.routed_at);
+        after.any(|(moved, _)| **moved == *client_id)
+    }
+}
+
 /// A batch on its way.
 struct Batch {
     seq: u64,
     routed_at: u64,
     frames: Bytes,
-    /// What its acknowledgement means to the shards.
-    upto: Vec<(ShardId, u64)>,
+    /// What its acknowledgement means to the shards: their numbers, and how many bytes of the frames are
+    /// theirs, one behind the other.
+    parts: Vec<Part>,
     /// When it was handed to the stream, the last time.
     sent_at: Instant,
+}
+
+/// One shard's part of a batch.
+#[derive(Clone, Copy)]
+struct Part {
+    shard: ShardId,
+    upto: u64,
+    bytes: usize,
+}
+
+impl Part {
+    fn of(chunk: &Chunk) -> Part {
+        Part {
+            shard: chunk.shard,
+            upto: chunk.upto,
+            bytes: chunk.frames.len(),
+        }
+    }
 }
 
 impl Batch {
@@ -83,6 +123,9 @@ pub struct Link {
     queues: Mutex<Queues>,
     /// Bytes waiting or not acknowledged.
     held_bytes: AtomicUsize,
+    /// Sessions that another node has claimed from the peer, with the claims' places in the log, as long as
+    /// something is under way that was routed before.
+    moved: Mutex<Vec<(Arc<str>, u64)>>,
     pub(super) wake: Notify,
     pub(super) vitals: Vitals,
     /// Per shard: number of its last publication that the peer has taken.
@@ -104,6 +147,7 @@ impl Link {
             window_bytes,
             queues: Mutex::default(),
             held_bytes: AtomicUsize::new(0),
+            moved: Mutex::default(),
             wake: Notify::new(),
             vitals: Vitals::default(),
             sent: mailboxes.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -215,7 +259,7 @@ impl Link {
         let mut queues = self.queues.lock();
         let first = queues.waiting.pop_front()?;
         let routed_at = first.routed_at;
-        let mut upto = vec![(first.shard, first.upto)];
+        let mut parts = vec![Part::of(&first)];
         let mut frames = first.frames;
         while frames.len() < BATCH_BYTES {
             let next = queues.waiting.front();
@@ -226,14 +270,14 @@ impl Link {
                 break;
             };
             frames.extend_from_slice(&chunk.frames);
-            upto.push((chunk.shard, chunk.upto));
+            parts.push(Part::of(&chunk));
         }
         queues.last_seq += 1;
         let batch = Batch {
             seq: queues.last_seq,
             routed_at,
             frames: Bytes::from(frames),
-            upto,
+            parts,
             sent_at: Instant::now(),
         };
         let message = batch.message();
@@ -252,7 +296,7 @@ impl Link {
             seq: queues.last_seq,
             routed_at: 0,
             frames: Bytes::new(),
-            upto: Vec::new(),
+            parts: Vec::new(),
             sent_at: Instant::now(),
         };
         let message = batch.message();
@@ -314,7 +358,7 @@ impl Link {
                 self.held_bytes
                     .fetch_sub(batch.frames.len(), Ordering::Relaxed);
                 latest = Some(batch.sent_at);
-                moved.extend(batch.upto);
+                moved.extend(batch.parts.iter().map(|part| (part.shard, part.upto)));
             }
         }
         self.advance(&moved);
@@ -322,31 +366,62 @@ impl Link {
         latest.map(|sent_at| sent_at.elapsed())
     }
 
-    /// The peer is no longer part of the cluster's life: what was for it has nobody to go to.
+    /// The peer is no longer part of the cluster's life: what was for it goes back to the shards, which keep
+    /// it for the peer's sessions and then call [`Link::give_up`].
     pub fn peer_is_down(&self) {
-        let mut moved = Vec::new();
-        {
-            let mut queues = self.queues.lock();
-            let Queues {
-                waiting,
-                unacknowledged,
-                ..
-            } = &mut *queues;
-            let dropped: usize = unacknowledged
-                .iter()
-                .map(|batch| batch.frames.len())
-                .sum::<usize>()
-                + waiting
-                    .iter()
-                    .map(|chunk| chunk.frames.len())
-                    .sum::<usize>();
-            self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
-            moved.extend(unacknowledged.drain(..).flat_map(|batch| batch.upto));
-            moved.extend(waiting.drain(..).map(|chunk| (chunk.shard, chunk.upto)));
+        let returned = self.take_back();
+        let moved: Arc<[_]> = std::mem::take(&mut *self.moved.lock()).into();
+        for chunk in returned {
+            self.mailboxes[chunk.shard.index()].put(Mail::Returned(Box::new(Returned {
+                peer: self.peer,
+                chunk,
+                moved: moved.clone(),
+            })));
         }
-        self.given_up
-            .fetch_add(self.advance(&moved), Ordering::Relaxed);
-        self.tell(&moved);
+    }
+
+    /// A session has gone from the peer to another node, by the log entry `index`.
+    pub fn session_left(&self, client_id: &Arc<str>, index: u64) {
+        let oldest = {
+            let queues = self.queues.lock();
+            let sent = queues.unacknowledged.front().map(|batch| batch.routed_at);
+            sent.or_else(|| queues.waiting.front().map(|chunk| chunk.routed_at))
+        };
+        let mut moved = self.moved.lock();
+        // Whatever is under way was routed when that was known.
+        moved.retain(|(_, at)| oldest.is_some_and(|oldest| *at > oldest));
+        if oldest.is_some_and(|oldest| index > oldest) {
+            moved.push((client_id.clone(), index));
+        }
+    }
+
+    /// What is not acknowledged, as the shards had staged it.
+    fn take_back(&self) -> Vec<Chunk> {
+        let mut returned = Vec::new();
+        let mut queues = self.queues.lock();
+        for batch in queues.unacknowledged.drain(..) {
+            let mut rest = &batch.frames[..];
+            for part in batch.parts {
+                let (frames, behind) = rest.split_at(part.bytes);
+                returned.push(Chunk {
+                    shard: part.shard,
+                    upto: part.upto,
+                    routed_at: batch.routed_at,
+                    frames: frames.to_vec(),
+                });
+                rest = behind;
+            }
+        }
+        returned.extend(queues.waiting.drain(..));
+        let dropped = returned.iter().map(|chunk| chunk.frames.len()).sum();
+        self.held_bytes.fetch_sub(dropped, Ordering::Relaxed);
+        returned
+    }
+
+    /// Nothing that the shard has sent up to `upto` is waited for any more.
+    pub fn give_up(&self, shard: ShardId, upto: u64) {
+        let given_up = self.advance(&[(shard, upto)]);
+        self.given_up.fetch_add(given_up, Ordering::Relaxed);
     }
 
     /// Moves the shards' positions on; by how many publications.
@@ -467,13 +542,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_waits_for_a_peer_that_is_down() {
+    async fn what_a_peer_that_is_down_had_not_taken_comes_back_and_is_then_not_waited_for() {
         let link = link();
         link.send(chunk(200, 1, 7));
         link.next_batch();
         link.send(chunk(200, 2, 7));
-        link.peer_is_down();
-        assert_eq!(link.held_bytes(), 0);
+        let returned = link.take_back();
+        let chunks: Vec<_> = returned.iter().map(|c| (c.upto, c.frames.len())).collect();
+        assert_eq!(chunks, [(1, 200), (2, 200)]);
+        assert_eq!((link.held_bytes(), link.under_way()), (0, 2));
+        link.give_up(ShardId(0), 2);
         assert_eq!(link.acknowledged(ShardId(0)).load(Ordering::Relaxed), 2);
         assert_eq!((link.under_way(), link.given_up()), (0, 2));
     }

@@ -36,3 +36,16 @@ pub async fn take_session(
     let mut client = client.max_decoding_message_size(MESSAGE_BYTES_MAX);
     Ok(client.take_session(request).await?.into_inner())
 }
+
+/// Tells the peer that the state of a session that it handed out is on this node's disk.
+///
+/// # Errors
+/// The peer does not answer.
+pub async fn confirm_session(
+    engine: &Engine,
+    link: &Link,
+    request: v1::ConfirmSessionRequest,
+) -> Result<(), Status> {
+    let mut client = LinkClient::new(way(engine, link)?);
+    client.confirm_session(request).await.map(drop)
+}

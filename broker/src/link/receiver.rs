@@ -3,7 +3,11 @@
 use crate::{
     engine::Engine,
     router::{ShardSet, TopicCache},
-    shard::{ShardId, hand_out_session, mailbox::Mail, shard_of},
+    shard::{
+        ShardId, forget_session, hand_out_session,
+        mailbox::{Gate, Mail},
+        shard_of,
+    },
 };
 use futures::{Stream, StreamExt};
 use parking_lot::Mutex;
@@ -217,7 +221,7 @@ impl LinkService {
                 mailbox.put(Mail::Publications {
                     frames,
                     routed_at: batch.routed_at,
-                    gate: Some(gate.clone()),
+                    gate: Some(Gate::Link(gate.clone())),
                 });
             }
         }
@@ -255,7 +259,7 @@ impl LinkService {
                     .for_each(|part| part.extend_from_slice(frame));
                 continue;
             }
-            for ShardId(shard) in wanted.iter() {
+            for (ShardId(shard), _) in wanted.iter() {
                 parts[usize::from(shard)].extend_from_slice(frame);
             }
         }
@@ -330,6 +334,20 @@ impl link_server::Link for LinkService {
         reply
             .map(Response::new)
             .ok_or_else(|| Status::unavailable("this node stops"))
+    }
+
+    async fn confirm_session(
+        &self,
+        request: Request<v1::ConfirmSessionRequest>,
+    ) -> Result<Response<v1::ConfirmSessionReply>, Status> {
+        let request = request.into_inner();
+        if request.cluster_id != self.engine.cluster_id() {
+            return Err(Status::failed_precondition(
+                "this node belongs to another cluster",
+            ));
+        }
+        forget_session(&self.engine, request);
+        Ok(Response::new(v1::ConfirmSessionReply {}))
     }
 }
 

@@ -71,6 +71,12 @@ impl Node {
 
     /// Resolves, with the reason, when the node cannot go on.
     pub async fn failed(&self) -> String {
-        self.engine.store.failed().await
+        match &self.engine.journal {
+            None => self.engine.store.failed().await,
+            Some(journal) => tokio::select! {
+                reason = self.engine.store.failed() => reason,
+                reason = journal.failed() => reason,
+            },
+        }
     }
 }

@@ -62,6 +62,9 @@ impl Sampler {
         gauges.set(Stat::MessageQueues, sum(|load| load.queued));
         gauges.set(Stat::OutInflights, sum(|load| load.inflight));
         gauges.set(Stat::InInflights, sum(|load| load.unreleased));
+        gauges.set(Stat::MessageStorages, sum(|load| load.owed));
+        let journal = engine.journal.as_ref();
+        gauges.set(Stat::JournalBytes, journal.map_or(0, |j| j.bytes()));
         let links = engine.links.list();
         let forwards = links.iter().map(|link| link.under_way());
         gauges.set(Stat::Forwards, forwards.sum());

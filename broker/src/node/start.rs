@@ -10,11 +10,12 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    config::{Config, ListenerConfig},
+    config::{Config, Durability, ListenerConfig},
     counting::Counters,
     drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
+    journal::{Image, Journal, JournalError, Owner, Waker},
     link::{
         self, CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkService, Links,
         STREAM_WINDOW,
@@ -61,6 +62,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What sessions were owed cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The files of plugins, or their names.
     #[error("the plugins cannot start (plugins.dir, plugins.default_startups):\n  {0}")]
     Plugins(String),
@@ -156,12 +160,17 @@ impl Node {
             extensions: extensions.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
+        let (journal, images) = match config.mqtt.sessions {
+            Durability::Disk => open_journal(config, &store, &mailboxes)?,
+            Durability::Memory => (None, Vec::new()),
+        };
         let engine = Arc::new(Engine {
             node_id: config.node.id,
             settings: Settings::new(config),
             lease: store.lease(),
             draining: Draining::new(&store),
             store,
+            journal,
             links,
             counters,
             mailboxes,
@@ -185,7 +194,7 @@ impl Node {
                 "MQTT: one more listener"
             );
         }
-        let shards = shard::start(&engine, ports.doors).map_err(StartError::Thread)?;
+        let shards = shard::start(&engine, ports.doors, images).map_err(StartError::Thread)?;
         let http = Http {
             listener: ports.http,
             later: later_listeners,
@@ -217,6 +226,24 @@ impl Node {
             stop_timeout,
         })
     }
+}
+
+/// The journal and the sessions in it.
+fn open_journal(
+    config: &Config,
+    store: &Store,
+    mailboxes: &[Arc<Mailbox>],
+) -> Result<(Option<Arc<Journal>>, Vec<Image>), JournalError> {
+    let owner = Owner {
+        node_id: config.node.id,
+        disk_id: store.identity().disk_id,
+    };
+    let shards = mailboxes
+        .iter()
+        .map(|mailbox| mailbox.clone() as Arc<dyn Waker>);
+    let dir = config.node.data_dir.join("sessions");
+    let (journal, images) = Journal::open(&dir, owner, shards.collect())?;
+    Ok((Some(journal), images))
 }
 
 fn plugins(

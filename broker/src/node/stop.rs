@@ -38,6 +38,11 @@ impl Node {
         let joined = tokio::task::spawn_blocking(move || shards.join());
         let left = deadline.saturating_duration_since(Instant::now());
         let _ = tokio::time::timeout(left.max(DRAIN_POLL), joined).await;
+        if let Some(journal) = self.engine.journal.clone() {
+            let closed = tokio::task::spawn_blocking(move || journal.close());
+            let left = deadline.saturating_duration_since(Instant::now());
+            let _ = tokio::time::timeout(left.max(DRAIN_POLL), closed).await;
+        }
         tracing::info!("stopped");
     }
 

@@ -5,19 +5,21 @@ use raftmq_mqtt::codec::SubscriptionIdentifier;
 use raftmq_store::table::{self, NodeId, ShareMember, Table};
 use std::sync::Arc;
 
-/// A set of shards of this node.
+/// A set of shards of this node, each with whether a session that outlives its connection is among its
+/// subscribers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShardSet(Vec<ShardId>);
+pub struct ShardSet(Vec<(ShardId, bool)>);
 
 impl ShardSet {
-    fn add(&mut self, shard: ShardId) {
-        if !self.0.contains(&shard) {
-            self.0.push(shard);
+    fn add(&mut self, shard: ShardId, lasting: impl FnOnce() -> bool) {
+        match self.0.iter_mut().find(|(known, _)| *known == shard) {
+            Some((_, lasts)) => *lasts = *lasts || lasting(),
+            None => self.0.push((shard, lasting())),
         }
     }
 
     /// The shards.
-    pub fn iter(&self) -> impl Iterator<Item = ShardId> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (ShardId, bool)> + '_ {
         self.0.iter().copied()
     }
 
@@ -37,6 +39,15 @@ pub struct LocalSubscriber {
     pub options: u8,
     /// All subscription identifiers.
     pub subscription_ids: Vec<SubscriptionIdentifier>,
+}
+
+/// A subscriber whose session outlives its connection, on a node that is down.
+#[derive(Clone, Debug)]
+pub struct LeftSubscriber {
+    /// The subscriber.
+    pub subscriber: LocalSubscriber,
+    /// When its session was created, Unix milliseconds.
+    pub created_at_ms: u64,
 }
 
 /// One member of a share group.
@@ -88,6 +99,7 @@ impl Resolver {
     pub fn destinations(&self, table: &Table, topic: &str, shard: ShardId) -> Destinations {
         let mut collector = Collector {
             resolver: *self,
+            table,
             shard: Some(shard),
             found: Destinations::default(),
         };
@@ -110,11 +122,37 @@ impl Resolver {
         moved
     }
 
+    /// Subscribers of `topic` whose sessions outlive their connections, on nodes that are down.
+    pub fn unreachable(&self, table: &Table, topic: &str) -> Vec<LeftSubscriber> {
+        lasting(table, topic, self.node, |session| {
+            !table.is_node_up(session.node)
+        })
+    }
+
+    /// The same, on one node.
+    pub fn left_on(&self, table: &Table, topic: &str, node: NodeId) -> Vec<LeftSubscriber> {
+        lasting(table, topic, self.node, |session| session.node == node)
+    }
+
+    /// The same, claimed by any other node than `node` after the log entry `routed_at`.
+    pub fn moved_from(
+        &self,
+        table: &Table,
+        topic: &str,
+        node: NodeId,
+        routed_at: u64,
+    ) -> Vec<LeftSubscriber> {
+        lasting(table, topic, node, |session| {
+            session.epoch.index() > routed_at
+        })
+    }
+
     /// The shards of this node that have subscribers of `topic`; share groups are not looked at,
     /// because their member was chosen where the message was published.
     pub fn local_shards(&self, table: &Table, topic: &str) -> ShardSet {
         let mut collector = Collector {
             resolver: *self,
+            table,
             shard: None,
             found: Destinations::default(),
         };
@@ -123,18 +161,47 @@ impl Resolver {
     }
 }
 
-struct Collector {
+/// Subscribers of `topic` on other nodes than `but` whose sessions outlive their connections.
+fn lasting(
+    table: &Table,
+    topic: &str,
+    but: NodeId,
+    is_meant: impl Fn(&table::Session) -> bool,
+) -> Vec<LeftSubscriber> {
+    let mut found = Vec::new();
+    table.for_each_subscriber_elsewhere(topic, but, |subscriber| {
+        let session = table.session(subscriber.client_id);
+        if session.is_some_and(|s| s.expiry_seconds > 0 && is_meant(s)) {
+            found.push(local_subscriber(subscriber));
+        }
+    });
+    merge_overlapping(&mut found);
+    let created_at_ms = |client_id: &str| table.session(client_id).map_or(0, |s| s.created_at_ms);
+    let left = found.into_iter().map(|subscriber| LeftSubscriber {
+        created_at_ms: created_at_ms(&subscriber.client_id),
+        subscriber,
+    });
+    left.collect()
+}
+
+struct Collector<'t> {
     resolver: Resolver,
+    table: &'t Table,
     /// Whose subscribers are wanted one by one.
     shard: Option<ShardId>,
     found: Destinations,
 }
 
-impl table::Visitor for Collector {
+impl table::Visitor for Collector<'_> {
     fn local(&mut self, subscriber: table::Subscriber<'_>) {
         let shard = shard_of(subscriber.client_id, self.resolver.shards);
         if self.shard != Some(shard) {
-            self.found.shards.add(shard);
+            let table = self.table;
+            let lasts = || {
+                let session = table.session(subscriber.client_id);
+                session.is_some_and(|session| session.expiry_seconds > 0)
+            };
+            self.found.shards.add(shard, lasts);
             return;
         }
         self.found.own.push(local_subscriber(subscriber));

@@ -22,6 +22,7 @@ use super::{
     transfer,
 };
 use crate::{
+    config::Durability,
     connect::ConnectRequest,
     counting::ShardCounters,
     listener::{Listener, client_rate::ClientRate},
@@ -193,7 +194,13 @@ async fn claim(
     }
     let mut op = claim_op(request, listener, engine.node_id, stream, peer);
     set_superuser(&mut op, screened.identity.superuser);
-    let key = shard.borrow_mut().begin_claim(&request.client_id);
+    let durability = match listener.settings.session_expiry_seconds(request) {
+        0 => Durability::Memory,
+        _ => listener.settings.durability,
+    };
+    let key = shard
+        .borrow_mut()
+        .begin_claim(&request.client_id, durability);
     let outcome = engine.propose(op).await;
     let won = match outcome {
         Ok(Outcome::Claimed {
@@ -291,23 +298,24 @@ async fn say_taken_over(stream: &Transport, request: &ConnectRequest, counters: 
 
 impl Shard {
     /// Makes sure that there is a slot for messages that arrive from now on.
-    fn begin_claim(&mut self, client_id: &str) -> SlotKey {
+    fn begin_claim(&mut self, client_id: &str, durability: Durability) -> SlotKey {
+        self.reconcile();
         if let Some(key) = self.slots.find(client_id) {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.claims += 1;
             }
             return key;
         }
-        self.slots.insert(Slot {
-            client_id: client_id.into(),
-            epoch: 0,
-            lost_epoch: 0,
+        let session = Session::new(self.engine.settings.outbound_limits);
+        let key = self.slots.insert(Slot {
             claims: 1,
-            importing: false,
-            expiry_seconds: 0,
-            session: Session::new(self.engine.settings.outbound_limits),
-            connection: None,
-        })
+            ..Slot::new(client_id.into(), session)
+        });
+        // What arrives for a session that moves here, before its claim is answered, is acknowledged.
+        if durability == Durability::Disk {
+            self.begin_journal(key);
+        }
+        key
     }
 
     /// The claim was not decided in our favour.
@@ -408,6 +416,7 @@ impl Shard {
         slot.expiry_seconds = settings.session_expiry_seconds(request);
         slot.session.outbound.set_limits(settings.outbound_limits);
         self.replace_connection(key, previous_epoch, won.epoch);
+        self.journal_claim(key, won.session_present);
         Some(())
     }
 
@@ -499,6 +508,7 @@ impl Shard {
             partial: rest,
             out: Vec::new(),
             sent: 0,
+            holds: Default::default(),
             requests: 0,
             dirty: false,
             blocked: false,

@@ -11,7 +11,7 @@ use raftmq_mqtt::{
     session::Wire,
     topic_alias::{InboundAliases, OutboundAliases},
 };
-use std::{rc::Rc, sync::Arc, task::Waker};
+use std::{collections::VecDeque, rc::Rc, sync::Arc, task::Waker};
 
 /// Tells a connection from the others that its session had, or has next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(crate) struct Connection {
     /// Bytes to be sent, from `sent` on.
     pub out: Vec<u8>,
     pub sent: usize,
+    /// Places in `out` from which on bytes wait for the journal.
+    pub holds: VecDeque<Hold>,
     /// SUBSCRIBE and UNSUBSCRIBE packets that are not answered yet.
     pub requests: u16,
     /// In the list of connections to be written this turn.
@@ -61,6 +63,24 @@ pub(crate) struct Connection {
     pub blocked: bool,
     /// Nothing is read for now.
     pub paused: bool,
+}
+
+/// From here on nothing is sent before the journal has got so far. There is at most one for each
+/// chunk of the journal, and the bytes behind it count as unsent, so a client's out-buffer bounds it.
+pub(crate) struct Hold {
+    from: usize,
+    position: u64,
+}
+
+/// How far writing got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// Everything is sent.
+    All,
+    /// The rest waits for the journal.
+    Held,
+    /// The socket does not take more now.
+    Blocked,
 }
 
 impl Connection {
@@ -86,24 +106,67 @@ impl Connection {
         }
     }
 
-    /// Writes what the socket takes now. `Ok(true)`: everything.
-    pub fn write(&mut self) -> std::io::Result<bool> {
-        while self.sent < self.out.len() || !self.stream.is_flushed() {
-            match self.stream.try_write(&self.out[self.sent..]) {
+    /// What was appended to `out` from `from` on waits until the journal has got to `position`.
+    pub fn hold(&mut self, from: usize, position: u64) {
+        let is_held = self
+            .holds
+            .back()
+            .is_some_and(|last| last.position >= position);
+        if !is_held && from < self.out.len() {
+            self.holds.push_back(Hold { from, position });
+        }
+    }
+
+    /// The connection ends: what still waits for the journal is never said, so that a good-bye can be.
+    pub fn drop_held(&mut self, durable: u64) {
+        self.forget_reached(durable);
+        if let Some(first) = self.holds.front() {
+            self.out.truncate(first.from);
+            self.holds.clear();
+        }
+    }
+
+    fn forget_reached(&mut self, durable: u64) {
+        while self
+            .holds
+            .front()
+            .is_some_and(|hold| hold.position <= durable)
+        {
+            self.holds.pop_front();
+        }
+    }
+
+    /// Writes what the socket takes now, of what need not wait for more of the journal than there is on
+    /// the disk.
+    pub fn write(&mut self, durable: u64) -> std::io::Result<Written> {
+        self.forget_reached(durable);
+        let end = self.holds.front().map_or(self.out.len(), |hold| hold.from);
+        while self.sent < end || !self.stream.is_flushed() {
+            match self.stream.try_write(&self.out[self.sent..end]) {
                 Ok(n) => self.sent += n,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
         }
+        let is_done = self.sent == end && self.stream.is_flushed();
         if self.sent == self.out.len() {
             self.out.clear();
             self.sent = 0;
-            return Ok(self.stream.is_flushed());
+            return Ok(match self.stream.is_flushed() {
+                true => Written::All,
+                false => Written::Blocked,
+            });
         }
         if self.sent > self.out.len() / 2 {
             self.out.drain(..self.sent);
+            self.holds
+                .iter_mut()
+                .for_each(|hold| hold.from -= self.sent);
             self.sent = 0;
         }
-        Ok(false)
+        Ok(match is_done {
+            true => Written::Held,
+            false => Written::Blocked,
+        })
     }
 }

@@ -1,16 +1,25 @@
-//! Publishes whose acknowledgement waits for others: links to other nodes, the retained store.
+//! Publishes whose acknowledgement waits for others: links to other nodes, other shards, the journal, the
+//! retained store.
 //!
 //! Each waits for a number of parts. Links acknowledge cumulatively, so per link there is a queue of
 //! (position in the link, publish) that is emptied from the front.
 
-use super::{Shard, slots::SlotKey};
+use super::{
+    Shard, ShardId,
+    ledger::{Ledger, Wait},
+    slots::SlotKey,
+};
+use crate::journal::record::Record;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{QoS, ReasonCode},
-    session::AckTicket,
+    session::{AckTicket, Settled},
 };
 use slab::Slab;
-use std::{collections::VecDeque, sync::atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 use tokio::sync::oneshot;
 
 /// What became of a publish of the HTTP API.
@@ -34,12 +43,15 @@ pub(crate) enum Owner {
     },
     /// A request of the HTTP API.
     Admin(oneshot::Sender<PublishOutcome>),
+    /// What this node keeps for a session of another one, up to this number.
+    Owed { client_id: Arc<str>, upto: u64 },
 }
 
 /// The same, once an acknowledgement has its place in the session's order.
 enum Answerable {
     Client { key: SlotKey, ticket: AckTicket },
     Admin(oneshot::Sender<PublishOutcome>),
+    Owed { client_id: Arc<str>, upto: u64 },
 }
 
 /// The outcome of one part.
@@ -60,14 +72,30 @@ struct Deferred {
 pub(super) struct DeferredPublishes {
     waiting: Slab<Deferred>,
     /// Per link: publishes in the order in which they went there.
-    by_link: Vec<VecDeque<(u64, usize)>>,
+    by_link: Vec<Queue>,
+    /// The same per other shard of this node.
+    by_shard: Vec<Queue>,
+}
+
+/// Publishes with their numbers on one way, ascending.
+type Queue = VecDeque<(u64, usize)>;
+
+/// The next publish of the way that is acknowledged up to `position`.
+fn pop_acknowledged(queue: &mut Queue, position: u64) -> Option<usize> {
+    let (at, waiting) = *queue.front()?;
+    if at > position {
+        return None;
+    }
+    queue.pop_front();
+    Some(waiting)
 }
 
 impl DeferredPublishes {
-    pub fn new() -> DeferredPublishes {
+    pub fn new(shards: usize) -> DeferredPublishes {
         DeferredPublishes {
             waiting: Slab::new(),
             by_link: Vec::new(),
+            by_shard: vec![Queue::new(); shards],
         }
     }
 
@@ -89,15 +117,10 @@ impl DeferredPublishes {
         self.by_link[link].push_back((position, waiting));
     }
 
-    /// The next publish of the link that is acknowledged up to `position`.
-    fn pop_acknowledged(&mut self, link: usize, position: u64) -> Option<usize> {
-        let queue = &mut self.by_link[link];
-        let (at, waiting) = *queue.front()?;
-        if at > position {
-            return None;
-        }
-        queue.pop_front();
-        Some(waiting)
+    /// The publish is message number `position` for the other shard.
+    pub fn add_shard(&mut self, waiting: usize, shard: ShardId, position: u64) {
+        self.add_part(waiting);
+        self.by_shard[shard.index()].push_back((position, waiting));
     }
 }
 
@@ -107,6 +130,7 @@ impl Shard {
     pub(super) fn defer(&mut self, owner: Owner) -> usize {
         let owner = match owner {
             Owner::Admin(answer) => Answerable::Admin(answer),
+            Owner::Owed { client_id, upto } => Answerable::Owed { client_id, upto },
             Owner::Client {
                 key,
                 qos,
@@ -159,6 +183,13 @@ impl Shard {
                     PublishOutcome::Kept
                 });
             }
+            Answerable::Owed { client_id, upto } => {
+                let part = match deferred.failed {
+                    true => Part::Failed,
+                    false => Part::Kept,
+                };
+                self.owed_arrived(&client_id, upto, part);
+            }
             Answerable::Client { key, ticket } => {
                 self.complete(key, ticket, deferred.reason, deferred.failed)
             }
@@ -179,17 +210,51 @@ impl Shard {
         } else {
             reason
         };
-        let mut wire = slot.connection.as_deref_mut().map(|c| c.wire());
-        slot.session.inbound.complete(ticket, reason, wire.as_mut());
+        let connection = slot.connection.as_deref_mut();
+        let before = connection.as_ref().map_or(0, |c| c.out.len());
+        // Before MQTT 5 an acknowledgement cannot say no: none is written, the client has to come back and
+        // repeat.
+        let cannot_say_no = failed && version.is_some_and(|v| v != Version::V5);
+        let mut wire = connection.filter(|_| !cannot_say_no).map(|c| c.wire());
+        let (journaled, ledger) = (slot.journaled, &mut self.ledger);
+        let mut has_recorded = false;
+        let settled = |settled| {
+            has_recorded |= record_settled(ledger, journaled, settled);
+        };
+        let inbound = &mut slot.session.inbound;
+        inbound.complete(ticket, reason, wire.as_mut(), settled);
+        if has_recorded {
+            // A PUBREC that the disk does not know would let the next life of this node route a repeat.
+            self.hold_output(key, before);
+            self.output.wake();
+        }
         self.mark_dirty(key);
-        // Before MQTT 5 an acknowledgement cannot say no: the client has to come back and repeat
-        // (3.1.1 [MQTT-4.8.0-2]).
-        if failed && version.is_some_and(|v| v != Version::V5) {
+        // 3.1.1 [MQTT-4.8.0-2]
+        if cannot_say_no {
             self.close(
                 key,
                 ReasonCode::QuotaExceeded,
                 "a publish could not be kept",
             );
+        }
+    }
+
+    /// Everything that has been staged for the journal is a part of the publish.
+    pub(super) fn defer_to_journal(&mut self, waiting: usize) {
+        self.deferred.add_part(waiting);
+        self.after_journal(Wait::Publish(waiting));
+    }
+
+    /// It cannot be kept: refused.
+    pub(super) fn refuse_deferred(&mut self, owner: Owner) {
+        let waiting = self.defer(owner);
+        self.deferred_part(waiting, Part::Failed);
+    }
+
+    /// Another shard has taken more.
+    pub(super) fn shard_took(&mut self, by: ShardId, upto: u64) {
+        while let Some(waiting) = pop_acknowledged(&mut self.deferred.by_shard[by.index()], upto) {
+            self.deferred_part(waiting, Part::Kept);
         }
     }
 
@@ -202,7 +267,8 @@ impl Shard {
             Owner::Client {
                 qos: QoS::AtMostOnce,
                 ..
-            } => {}
+            }
+            | Owner::Owed { .. } => {}
             Owner::Client {
                 key,
                 qos,
@@ -227,9 +293,22 @@ impl Shard {
         let links = self.links.clone();
         for (index, link) in links.iter().enumerate() {
             let position = link.acknowledged(self.id).load(Ordering::Acquire);
-            while let Some(waiting) = self.deferred.pop_acknowledged(index, position) {
+            let way =
+                |shard: &mut Shard| pop_acknowledged(&mut shard.deferred.by_link[index], position);
+            while let Some(waiting) = way(self) {
                 self.deferred_part(waiting, Part::Kept);
             }
         }
     }
+}
+
+fn record_settled(ledger: &mut Ledger, journaled: Option<u64>, settled: Settled) -> bool {
+    let Some(session) = journaled else {
+        return false;
+    };
+    ledger.record(&match settled {
+        Settled::Received(packet_id) => Record::Received { session, packet_id },
+        Settled::Forgotten(packet_id) => Record::Forgotten { session, packet_id },
+    });
+    true
 }

@@ -2,15 +2,18 @@
 
 use super::{
     Shard,
-    noticing::{PumpedNotice, SentCopy},
+    journaling::name_of,
+    ledger::Ledger,
+    noticing::SentCopy,
     publish::Route,
+    shard_of,
     slots::{Slot, SlotKey, Slots},
-    telling::drop_name,
 };
 use crate::{
     counting::{self, ShardCounters},
     engine::Engine,
     events::NoticeKind,
+    journal::record::{Record, Role},
     router::LocalSubscriber,
 };
 use raftmq_api::{counters::Metric, event::EventClient};
@@ -18,7 +21,7 @@ use raftmq_mqtt::{
     codec::{QoS, SubscriptionIdentifier, SubscriptionOptions, Version},
     fanout::Fanout,
     publication::{Origin, Publication},
-    session::{Delivery, DropReason, Offer, Pumped, Session, Waiting},
+    session::{Delivery, DropReason, Offer, Outbound, Session, Waiting},
 };
 use raftmq_store::table::Table;
 
@@ -27,6 +30,12 @@ pub(crate) struct OwnSubscriber {
     key: SlotKey,
     subscription: Granted,
     subscription_ids: Vec<SubscriptionIdentifier>,
+}
+
+impl OwnSubscriber {
+    pub(super) fn key(&self) -> SlotKey {
+        self.key
+    }
 }
 
 /// What a subscription asks for.
@@ -54,29 +63,61 @@ pub(super) fn own_subscriber(
     slots: &mut Slots,
     table: &Table,
     engine: &Engine,
+    ledger: &mut Ledger,
     subscriber: LocalSubscriber,
 ) -> Option<OwnSubscriber> {
-    let key = match slots.find(&subscriber.client_id) {
-        Some(key) => key,
-        None => {
-            let known = table.session(&subscriber.client_id)?;
-            slots.insert(Slot {
-                client_id: subscriber.client_id.clone(),
-                epoch: known.epoch.into(),
-                lost_epoch: 0,
-                claims: 0,
-                importing: false,
-                expiry_seconds: known.expiry_seconds,
-                session: Session::new(engine.settings.outbound_limits),
-                connection: None,
-            })
-        }
-    };
+    let known_slot = slots.find(&subscriber.client_id);
     Some(OwnSubscriber {
-        key,
+        key: match known_slot {
+            Some(key) => key,
+            None => known_session(slots, table, engine, ledger, &subscriber.client_id)?,
+        },
         subscription: Granted::new(subscriber.options)?,
         subscription_ids: subscriber.subscription_ids,
     })
+}
+
+/// The slot of a session that this shard knows from the table only.
+fn known_session(
+    slots: &mut Slots,
+    table: &Table,
+    engine: &Engine,
+    ledger: &mut Ledger,
+    client_id: &str,
+) -> Option<SlotKey> {
+    let known = table.session(client_id)?;
+    let session = Session::new(engine.settings.outbound_limits);
+    let mut slot = Slot {
+        epoch: known.epoch.into(),
+        created_at_ms: known.created_at_ms,
+        expiry_seconds: known.expiry_seconds,
+        ..Slot::new(known.client_id.clone(), session)
+    };
+    if slot.expiry_seconds > 0 {
+        slot.journaled = ledger.begin();
+    }
+    if let Some(number) = slot.journaled {
+        let (name, frames) = (name_of(&slot), &mut Default::default());
+        ledger.state(number, name, Role::Session, &slot.session, frames);
+    }
+    Some(slots.insert(slot))
+}
+
+/// A subscriber that is to get one message that has waited for it elsewhere.
+pub(super) fn directed(
+    key: SlotKey,
+    qos: QoS,
+    subscription_ids: &[SubscriptionIdentifier],
+) -> OwnSubscriber {
+    OwnSubscriber {
+        key,
+        subscription: Granted {
+            qos,
+            no_local: false,
+            retain_as_published: true,
+        },
+        subscription_ids: subscription_ids.to_vec(),
+    }
 }
 
 /// What deliveries add to the counters, added once per publication.
@@ -117,23 +158,6 @@ impl Tally {
     }
 }
 
-/// Messages of a queue that could not be sent any more.
-#[derive(Default)]
-struct QueueDrops {
-    count: u64,
-    /// Why the last one was dropped: told for all of them.
-    last: Option<DropReason>,
-}
-
-impl QueueDrops {
-    fn add(&mut self, pumped: Pumped<'_>) {
-        if let Pumped::Dropped(reason, _) = pumped {
-            self.count += 1;
-            self.last = Some(reason);
-        }
-    }
-}
-
 impl Shard {
     /// Delivers to this shard's subscribers; `from` is the publisher's session, for No Local.
     /// [MQTT-4.5.0-1], [MQTT-4.6.0-5], [MQTT-4.6.0-6], 3.1.1 [MQTT-3.1.2-5]
@@ -162,7 +186,13 @@ impl Shard {
                 publication,
             );
             let before = tally.delivered;
-            match offer(slot, &mut message, delivery, &mut tally.delivered) {
+            match offer(
+                slot,
+                &mut message,
+                delivery,
+                &mut self.ledger,
+                &mut tally.delivered,
+            ) {
                 Offered::Dirty => self.output.add(subscriber.key),
                 other => tally.offered(subscriber.key, other, noting),
             }
@@ -170,9 +200,19 @@ impl Shard {
                 tally.sent.push(sent_copy(subscriber.key, slot, delivery));
             }
         }
+        self.journal_delivered(publication);
         self.count_delivered(publication.origin, &tally);
         self.tell_missed(publication, &tally);
         self.note_delivered(publication, &tally.sent);
+    }
+
+    /// What the sessions have kept of this publication is to be written.
+    fn journal_delivered(&mut self, publication: &Publication<'_>) {
+        let kept_before = self.ledger.kept();
+        self.ledger.delivered(publication, self.clock.unix_ms());
+        if self.ledger.kept() != kept_before {
+            self.output.wake();
+        }
     }
 
     fn noting(&self, topic: &str) -> Noting {
@@ -225,11 +265,12 @@ impl Shard {
         let Some(target) = publication.target else {
             return;
         };
-        let found = self
-            .slots
-            .find(target.client_id)
-            .zip(Granted::new(target.options));
-        let Some((key, subscription)) = found else {
+        let found = self.slot_of(target.client_id);
+        let Some((key, subscription)) = found.zip(Granted::new(target.options)) else {
+            if self.ledger.journal().is_some() && publication.qos != QoS::AtMostOnce {
+                self.owe_target(publication, target);
+                return;
+            }
             self.counters.add(Metric::MessagesDropped, 1);
             self.tell_drop_of(target.client_id, publication, "no_session");
             self.note_lost(Some(target.client_id), publication, "no_session");
@@ -244,6 +285,23 @@ impl Shard {
             subscription_ids: ids,
         };
         self.deliver_own(publication, std::slice::from_ref(&own), None);
+    }
+
+    /// The slot of a session that is this node's, made when this shard knows it from the table only.
+    pub(super) fn slot_of(&mut self, client_id: &str) -> Option<SlotKey> {
+        if let Some(key) = self.slots.find(client_id) {
+            return Some(key);
+        }
+        let engine = self.engine.clone();
+        let table = engine.store.table().read();
+        let session = table.session(client_id)?;
+        if u64::from(session.node) != engine.node_id
+            || shard_of(client_id, engine.mailboxes.len()) != self.id
+        {
+            return None;
+        }
+        let (slots, ledger) = (&mut self.slots, &mut self.ledger);
+        known_session(slots, &table, &engine, ledger, client_id)
     }
 
     /// A retained message for a new subscription, which has RETAIN set: 3.1.1 [MQTT-3.3.1-8].
@@ -265,76 +323,24 @@ impl Shard {
             retain: true,
             subscription_ids,
         };
-        match offer(slot, &mut message, delivery, &mut tally.delivered) {
+        match offer(
+            slot,
+            &mut message,
+            delivery,
+            &mut self.ledger,
+            &mut tally.delivered,
+        ) {
             Offered::Dirty => self.output.add(key),
             other => tally.offered(key, other, noting),
         }
         if noting.delivered && tally.delivered > 0 {
             tally.sent.push(sent_copy(key, slot, delivery));
         }
+        self.journal_delivered(publication);
         self.counters.add(Metric::MessagesPublishRetain, 1);
         self.count_delivered(Origin::Retained, &tally);
         self.tell_missed(publication, &tally);
         self.note_delivered(publication, &tally.sent);
-    }
-
-    /// A client came back: repeats what is under way and goes on with its queue.
-    /// [MQTT-4.4.0-1]
-    pub(super) fn resume_deliveries(&mut self, key: SlotKey) {
-        let now_ms = self.clock.unix_ms();
-        let noting = self.wants_pumped();
-        let Some(slot) = self.slots.get_mut(key) else {
-            return;
-        };
-        let Some(connection) = slot.connection.as_deref_mut() else {
-            return;
-        };
-        let mut dropped = QueueDrops::default();
-        let mut noted = Vec::new();
-        let counters = &self.counters;
-        slot.session
-            .outbound
-            .resume(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
-                dropped.add(pumped);
-                note_pumped(&mut noted, noting, pumped);
-                count_pumped(counters, pumped);
-            });
-        self.tell_queue_drops(key, dropped);
-        self.note_pumped(key, noted);
-    }
-
-    /// The window has room again, or the socket took what waited: goes on with the queue.
-    pub(super) fn pump(&mut self, key: SlotKey) {
-        let now_ms = self.clock.unix_ms();
-        let noting = self.wants_pumped();
-        let Some(slot) = self.slots.get_mut(key) else {
-            return;
-        };
-        if !slot.session.outbound.has_waiting() {
-            return;
-        }
-        let Some(connection) = slot.connection.as_deref_mut() else {
-            return;
-        };
-        let mut dropped = QueueDrops::default();
-        let mut noted = Vec::new();
-        let counters = &self.counters;
-        slot.session
-            .outbound
-            .pump(&mut connection.wire(), now_ms, &mut self.fanout, |pumped| {
-                dropped.add(pumped);
-                note_pumped(&mut noted, noting, pumped);
-                count_pumped(counters, pumped);
-            });
-        self.tell_queue_drops(key, dropped);
-        self.note_pumped(key, noted);
-        self.mark_dirty(key);
-    }
-
-    fn tell_queue_drops(&mut self, key: SlotKey, dropped: QueueDrops) {
-        if let Some(reason) = dropped.last {
-            self.tell_drops(key, None, reason, dropped.count);
-        }
     }
 
     /// What waited for a session was dropped for something newer.
@@ -376,33 +382,9 @@ impl Shard {
     }
 }
 
-fn count_pumped(counters: &ShardCounters, pumped: Pumped<'_>) {
-    match pumped {
-        Pumped::Sent(_, waiting) => {
-            counters.add(counting::delivered(waiting.message().origin()), 1);
-        }
-        Pumped::Dropped(reason, _) => count_dropped(counters, reason, 1),
-    }
-}
-
 pub(super) fn count_dropped(counters: &ShardCounters, reason: DropReason, count: u64) {
     counters.add(Metric::MessagesDropped, count);
     counters.add(counting::dropped(reason), count);
-}
-
-fn note_pumped(noted: &mut Vec<PumpedNotice>, noting: bool, pumped: Pumped<'_>) {
-    if !noting {
-        return;
-    }
-    let (packet_id, waiting, dropped) = match pumped {
-        Pumped::Sent(packet_id, waiting) => (packet_id, waiting, None),
-        Pumped::Dropped(reason, waiting) => (0, waiting, Some(drop_name(reason))),
-    };
-    noted.push(PumpedNotice {
-        waiting: waiting.clone(),
-        packet_id,
-        dropped,
-    });
 }
 
 /// The copy that has just been sent to this subscriber.
@@ -427,6 +409,19 @@ pub(super) fn delivery_for<'a>(
     let is_own = subscription.no_local && *subscriber.client_id == *publication.publisher;
     let delivery = delivery(subscription, &subscriber.subscription_ids, publication);
     (!is_own).then_some(delivery)
+}
+
+/// How a subscription with these options gets it.
+pub(super) fn delivery_of<'a>(
+    options: u8,
+    subscription_ids: &'a [SubscriptionIdentifier],
+    publication: &Publication<'_>,
+) -> Option<Delivery<'a>> {
+    Some(delivery(
+        Granted::new(options)?,
+        subscription_ids,
+        publication,
+    ))
 }
 
 /// [MQTT-3.8.4-8], [MQTT-3.3.1-12], [MQTT-3.3.1-13], [MQTT-4.8.2-3]
@@ -458,15 +453,29 @@ fn offer(
     slot: &mut Slot,
     message: &mut Fanout<'_, '_>,
     delivery: Delivery<'_>,
+    ledger: &mut Ledger,
     delivered: &mut u64,
 ) -> Offered {
     let Slot {
         session,
         connection,
+        journaled,
         ..
     } = slot;
+    let before = connection.as_ref().map_or(0, |c| c.out.len());
     let mut wire = connection.as_deref_mut().map(|c| c.wire());
-    match session.outbound.offer(wire.as_mut(), message, delivery) {
+    let offered = session.outbound.offer(wire.as_mut(), message, delivery);
+    if let Some(number) = *journaled {
+        keep(ledger, number, &session.outbound, &offered, delivery);
+        if offered == Offer::Sent
+            && delivery.qos == QoS::ExactlyOnce
+            && let Some(connection) = connection.as_deref_mut()
+        {
+            // Its packet identifier must not be forgotten once the client knows it.
+            connection.hold(before, ledger.next_position());
+        }
+    }
+    match offered {
         Offer::Sent => {
             *delivered += 1;
             let was_dirty = connection
@@ -481,5 +490,28 @@ fn offer(
         Offer::Queued => Offered::Taken,
         Offer::Displaced(waiting) => Offered::Displaced(waiting),
         Offer::Dropped(reason) => Offered::Dropped(reason),
+    }
+}
+
+/// Stages what a journaled session has taken, and what it has dropped for that. QoS 0 promises nothing, and
+/// is not written.
+fn keep(
+    ledger: &mut Ledger,
+    session: u64,
+    outbound: &Outbound,
+    offered: &Offer,
+    delivery: Delivery<'_>,
+) {
+    if let Offer::Displaced(waiting) = offered {
+        let number = waiting.number();
+        ledger.record(&Record::Done { session, number });
+    }
+    let packet_id = match offered {
+        Offer::Sent => outbound.last_packet_id(),
+        Offer::Queued | Offer::Displaced(_) => 0,
+        Offer::Dropped(_) => return,
+    };
+    if delivery.qos != QoS::AtMostOnce {
+        ledger.deliver(session, outbound, packet_id, delivery);
     }
 }

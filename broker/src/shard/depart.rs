@@ -182,6 +182,7 @@ impl Shard {
     }
 
     fn say(&self, mut connection: Connection, goodbye: &Disconnect<'_>) {
+        connection.drop_held(self.ledger.durable());
         if connection.version == Version::V5 {
             let max_packet_size = connection.max_packet_size;
             let _ = goodbye.encode(Version::V5, max_packet_size, &mut connection.out);
@@ -191,7 +192,7 @@ impl Shard {
 
     /// Sends what is left and closes.
     fn finish(&self, mut connection: Connection) {
-        let _ = connection.write();
+        let _ = connection.write(self.ledger.durable());
         // The connection's own task ends when it finds its place taken.
         connection.wake();
         let stream: Rc<Transport> = connection.stream;
@@ -201,6 +202,7 @@ impl Shard {
     /// This node was declared down while it was alive: the cluster has already released its
     /// sessions, so connections end without a proposal, and sessions that ended with them are gone.
     pub(super) fn lost_life(&mut self) {
+        self.is_reconciled = false;
         for key in self.slots.keys() {
             self.drop_connection(key, ReasonCode::ServerBusy);
             let Some(slot) = self.slots.get(key) else {
@@ -215,6 +217,7 @@ impl Shard {
     /// The session is over on this node, with everything that it was still owed.
     pub(super) fn discard(&mut self, key: SlotKey) {
         if let Some(slot) = self.slots.remove(key) {
+            self.record_ended(slot.journaled);
             self.count_discarded(client_of(&slot), &slot.session);
         }
     }

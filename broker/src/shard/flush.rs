@@ -1,6 +1,11 @@
 //! The end of a turn: every buffer that was appended to is written or handed over once.
 
-use super::{Shard, ShardId, ShardRef, mailbox::Mail, slots::SlotKey};
+use super::{
+    Shard, ShardId, ShardRef,
+    connection::Written,
+    mailbox::{Gate, Mail},
+    slots::SlotKey,
+};
 use crate::{engine::Engine, link::Chunk};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{codec::QoS, publication::Publication};
@@ -11,7 +16,7 @@ pub(super) struct Output {
     /// Connections with bytes to be written.
     dirty: Vec<SlotKey>,
     /// Publications for the other shards, by shard.
-    shards: Vec<Vec<u8>>,
+    shards: Vec<Staged>,
     /// Publications for the other nodes, by link.
     links: Vec<Staged>,
     has_staged: bool,
@@ -23,15 +28,17 @@ pub(super) struct Output {
 #[derive(Default)]
 struct Staged {
     frames: Vec<u8>,
-    /// Number of the last publication staged for this link, counted from 1.
+    /// Number of the last publication staged for this link or shard, counted from 1.
     position: u64,
+    /// A publish waits for the shard to have taken what is staged.
+    is_awaited: bool,
 }
 
 impl Output {
     pub fn new(engine: &Engine) -> Output {
         Output {
             dirty: Vec::new(),
-            shards: engine.mailboxes.iter().map(|_| Vec::new()).collect(),
+            shards: engine.mailboxes.iter().map(|_| Staged::default()).collect(),
             links: Vec::new(),
             has_staged: false,
             routed_at: 0,
@@ -67,7 +74,7 @@ impl Output {
 pub(super) async fn flusher(shard: ShardRef) {
     std::future::poll_fn::<(), _>(|cx| {
         let mut shard = shard.borrow_mut();
-        if !shard.output.is_empty() {
+        if !shard.output.is_empty() || shard.ledger.has_staged() {
             shard.flush();
         }
         shard.hand_over_notices();
@@ -91,7 +98,13 @@ impl Shard {
         }
     }
 
-    pub(super) fn stage_for_shard(&mut self, shard: ShardId, publication: &Publication<'_>) {
+    /// `waiting`: the deferred publish that this is a part of.
+    pub(super) fn stage_for_shard(
+        &mut self,
+        shard: ShardId,
+        publication: &Publication<'_>,
+        waiting: Option<usize>,
+    ) {
         let full = self.engine.mailboxes[shard.index()].is_full();
         if full && publication.qos == QoS::AtMostOnce {
             self.counters.add(Metric::MessagesDropped, 1);
@@ -100,7 +113,13 @@ impl Shard {
             return;
         }
         self.begin_staging();
-        publication.append_to(&mut self.output.shards[shard.index()]);
+        let staged = &mut self.output.shards[shard.index()];
+        publication.append_to(&mut staged.frames);
+        staged.position += 1;
+        if let Some(waiting) = waiting {
+            staged.is_awaited = true;
+            self.deferred.add_shard(waiting, shard, staged.position);
+        }
         self.output.has_staged = true;
         self.output.wake();
     }
@@ -140,6 +159,7 @@ impl Shard {
     }
 
     pub(crate) fn flush(&mut self) {
+        self.ledger.hand_over();
         self.hand_over();
         let mut dirty = std::mem::take(&mut self.output.dirty);
         for key in dirty.drain(..) {
@@ -157,13 +177,14 @@ impl Shard {
             return;
         }
         let routed_at = self.output.routed_at;
-        for (mailbox, frames) in self.engine.mailboxes.iter().zip(&mut self.output.shards) {
-            if !frames.is_empty() {
-                let frames = std::mem::take(frames);
+        for (mailbox, staged) in self.engine.mailboxes.iter().zip(&mut self.output.shards) {
+            if !staged.frames.is_empty() {
+                let (from, upto) = (self.id, staged.position);
+                let is_awaited = std::mem::take(&mut staged.is_awaited);
                 mailbox.put(Mail::Publications {
-                    frames,
+                    frames: std::mem::take(&mut staged.frames),
                     routed_at,
-                    gate: None,
+                    gate: is_awaited.then_some(Gate::Shard { from, upto }),
                 });
             }
         }
@@ -191,8 +212,9 @@ impl Shard {
         if connection.blocked {
             return;
         }
-        match connection.write() {
-            Ok(true) => {
+        match connection.write(self.ledger.durable()) {
+            Ok(Written::Held) => self.ledger.hold(key),
+            Ok(Written::All) => {
                 if connection.out.capacity() > OUT_KEPT_BYTES {
                     connection.out = Vec::new();
                 }
@@ -201,7 +223,7 @@ impl Shard {
                     self.pump(key);
                 }
             }
-            Ok(false) => {
+            Ok(Written::Blocked) => {
                 connection.blocked = true;
                 connection.wake();
             }

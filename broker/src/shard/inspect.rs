@@ -28,6 +28,8 @@ pub struct Load {
     pub queued: u64,
     /// QoS 2 publishes received and not released.
     pub unreleased: u64,
+    /// Messages kept for sessions of other nodes.
+    pub owed: u64,
 }
 
 /// Why the HTTP API cannot subscribe for a client.
@@ -93,6 +95,7 @@ impl Shard {
             load.queued += slot.session.outbound.queue_len() as u64;
             load.unreleased += slot.session.inbound.unreleased() as u64;
         }
+        load.owed = self.owed_messages();
         load
     }
 

@@ -6,11 +6,11 @@
 //! where it comes from (accepted sockets, proposals under way, API requests).
 
 use super::{
-    Shard, ShardRef,
+    Shard, ShardId, ShardRef,
     events::SessionEvent,
     handshake::{self, Adopted, Arrival},
 };
-use crate::link::BatchGate;
+use crate::link::{BatchGate, Returned};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::{
@@ -31,11 +31,19 @@ pub(crate) enum Mail {
         frames: Vec<u8>,
         /// Index of the log entry up to which they were routed.
         routed_at: u64,
-        /// Told when they are taken, if another node waits for that.
-        gate: Option<Arc<BatchGate>>,
+        /// Told when they are taken, if somebody waits for that.
+        gate: Option<Gate>,
     },
     /// A connection that was accepted elsewhere.
     Arrived(Box<dyn FnOnce() -> std::io::Result<Arrival> + Send>),
+    /// Another shard has taken what this one gave it, up to this publication.
+    Taken { by: ShardId, upto: u64 },
+    /// Publications that this shard had sent to a node which is down now.
+    Returned(Box<Returned>),
+    /// More of what was handed over to the journal is on the disk.
+    JournalMoved,
+    /// The states of all sessions are to be written to the journal once more.
+    Checkpoint,
     /// A connection whose client identifier belongs to this shard.
     Adopt(Box<Adopted>),
     /// Something happened to a session in the replicated table.
@@ -48,6 +56,14 @@ pub(crate) enum Mail {
     Stop,
     /// Runs on the shard's thread.
     Run(Box<dyn FnOnce(&ShardRef) + Send>),
+}
+
+/// Who waits until publications are taken: by sessions that last, on disk.
+pub(crate) enum Gate {
+    /// Another node, for a batch of its link.
+    Link(Arc<BatchGate>),
+    /// Another shard, for its publications up to this number.
+    Shard { from: ShardId, upto: u64 },
 }
 
 /// Entrance of one shard.
@@ -128,9 +144,11 @@ fn open(shard: &ShardRef, mail: Mail) {
             routed_at,
             gate,
         } => {
-            shard.borrow_mut().deliver_frames(&frames, routed_at);
+            let mut shard = shard.borrow_mut();
+            let kept_before = shard.ledger.kept();
+            shard.deliver_frames(&frames, routed_at);
             if let Some(gate) = gate {
-                gate.taken();
+                shard.taken(gate, kept_before);
             }
         }
         Mail::Arrived(arrive) => match arrive() {
@@ -139,6 +157,12 @@ fn open(shard: &ShardRef, mail: Mail) {
             }
             Err(error) => tracing::debug!(%error, "connection lost on its way to a shard"),
         },
+        Mail::Taken { by, upto } => shard.borrow_mut().shard_took(by, upto),
+        Mail::Returned(returned) => shard.borrow_mut().returned(&returned),
+        Mail::JournalMoved => shard.borrow_mut().journal_moved(),
+        Mail::Checkpoint => {
+            tokio::task::spawn_local(super::journaling::checkpoint(shard.clone()));
+        }
         Mail::Adopt(adopted) => super::admit::adopt(shard, *adopted),
         Mail::Session(event) => shard.borrow_mut().session_event(event),
         Mail::LostLife => shard.borrow_mut().lost_life(),

@@ -13,7 +13,9 @@
 //! | --- | --- |
 //! | [`accept`], [`opening`], [`handshake`], [`screening`], [`banning`], [`exchange`], [`admit`], [`connack`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
-//! | [`publish`], [`deliver`], [`deferred`] | messages in, messages out, acknowledgements that wait |
+//! | [`publish`], [`deliver`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
+//! | [`ledger`], [`journaling`], [`recovery`] | what sessions are owed, on disk and back |
+//! | [`owed`] | messages kept for sessions of other nodes |
 //! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
@@ -39,12 +41,17 @@ mod flapping;
 mod flush;
 mod handshake;
 mod inspect;
+mod journaling;
+mod ledger;
 pub mod mailbox;
 mod noticing;
 mod opening;
+mod owed;
 mod packets;
 mod permission;
 mod publish;
+mod pumping;
+mod recovery;
 mod runtime;
 mod screening;
 mod slots;
@@ -85,7 +92,7 @@ pub(crate) use inspect::{
 };
 pub use runtime::{Doors, ShardThreads, start};
 pub(crate) use subscribe::publication_of;
-pub(crate) use transfer::hand_out_session;
+pub(crate) use transfer::{forget_session, hand_out_session};
 
 /// Number of a shard within its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,11 @@ pub struct Shard {
     extensions: ExtensionsView,
     /// States of sessions that moved to another node, until that node asks for them.
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
+    /// What other nodes' sessions get from this one.
+    owed: owed::AllOwed,
+    ledger: ledger::Ledger,
+    /// Sessions that were recovered have been compared with the table.
+    is_reconciled: bool,
     deferred: deferred::DeferredPublishes,
     /// The links as of this turn, by place.
     links: LinkList,
@@ -205,7 +217,10 @@ impl Shard {
             extensions: ExtensionsView::new(engine.extensions.clone()),
             me: Weak::new(),
             output: flush::Output::new(&engine),
-            deferred: deferred::DeferredPublishes::new(),
+            owed: owed::AllOwed::new(),
+            ledger: ledger::Ledger::new(engine.journal.clone(), id),
+            is_reconciled: false,
+            deferred: deferred::DeferredPublishes::new(engine.mailboxes.len()),
             links: LinkList::default(),
             slots: Slots::default(),
             drops: DropTally::default(),

@@ -2,6 +2,7 @@
 
 use super::{Shard, connection::ConnectionId, slots::SlotKey};
 use crate::counting;
+use crate::journal::record::Record;
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{self, DecodeError, Disconnect, Packet, PacketType, ReasonCode},
@@ -155,6 +156,7 @@ impl Shard {
 
     pub(super) fn ways_are_full(&self) -> bool {
         self.links.iter().any(|link| link.is_full())
+            || self.ledger.is_full()
             || self
                 .engine
                 .mailboxes
@@ -167,6 +169,9 @@ impl Shard {
             return Next::More;
         };
         let acked = slot.session.outbound.puback(packet_id);
+        if let Some(delivery) = &acked {
+            self.record_done(key, delivery.number());
+        }
         self.acked(key, packet_id, acked);
         self.pump(key);
         Next::More
@@ -179,10 +184,22 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return Next::More;
         };
+        let before = connection.out.len();
         let acked = slot
             .session
             .outbound
             .pubrec(packet_id, reason, &mut connection.wire());
+        if let Some(session) = slot.journaled {
+            if let Some(number) = acked.as_ref().map(|delivery| delivery.number()) {
+                self.ledger.record(&match reason.is_failure() {
+                    true => Record::Done { session, number },
+                    false => Record::Released { session, number },
+                });
+                self.output.wake();
+            }
+            // After PUBREL the client forgets the identifier: it must not get the message again.
+            self.hold_output(key, before);
+        }
         self.acked(key, packet_id, acked);
         self.mark_dirty(key);
         self.pump(key);
@@ -204,16 +221,28 @@ impl Shard {
         let Some(connection) = slot.connection.as_deref_mut() else {
             return Next::More;
         };
-        slot.session
-            .inbound
-            .release(packet_id, &mut connection.wire());
+        let before = connection.out.len();
+        let inbound = &mut slot.session.inbound;
+        let is_known = inbound.release(packet_id, &mut connection.wire());
+        if let Some(session) = slot.journaled {
+            if is_known {
+                self.ledger
+                    .record(&Record::Forgotten { session, packet_id });
+                self.output.wake();
+            }
+            // After PUBCOMP the client gives the identifier to another message, which must not be taken for
+            // a repeat.
+            self.hold_output(key, before);
+        }
         self.mark_dirty(key);
         Next::More
     }
 
     fn pubcomp(&mut self, key: SlotKey, packet_id: u16) -> Next {
-        if let Some(slot) = self.slots.get_mut(key) {
-            slot.session.outbound.pubcomp(packet_id);
+        let slot = self.slots.get_mut(key);
+        let done = slot.and_then(|slot| slot.session.outbound.pubcomp(packet_id));
+        if let Some(number) = done {
+            self.record_done(key, number);
         }
         self.pump(key);
         Next::More

@@ -7,7 +7,8 @@ use super::{
     slots::SlotKey,
 };
 use crate::counting;
-use crate::router::{Destinations, GroupMember};
+use crate::journal::record::Record;
+use crate::router::{Destinations, GroupMember, LeftSubscriber};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{Publish, QoS, ReasonCode, Version},
@@ -25,6 +26,8 @@ pub(crate) struct Route {
     pub others: Destinations,
     /// Links of the other nodes.
     pub links: Vec<usize>,
+    /// Sessions of nodes that are down: what is for them is kept here.
+    pub unreachable: Vec<LeftSubscriber>,
     turn: std::sync::atomic::AtomicUsize,
 }
 
@@ -33,11 +36,13 @@ impl Route {
         own: Vec<super::deliver::OwnSubscriber>,
         others: Destinations,
         links: Vec<usize>,
+        unreachable: Vec<LeftSubscriber>,
     ) -> Route {
         Route {
             own,
             others,
             links,
+            unreachable,
             turn: std::sync::atomic::AtomicUsize::new(0),
         }
     }
@@ -47,6 +52,7 @@ impl Route {
             && self.others.shards.is_empty()
             && self.links.is_empty()
             && self.others.groups.is_empty()
+            && self.unreachable.is_empty()
     }
 
     /// Counts the choices of a group's member.
@@ -98,6 +104,7 @@ impl Shard {
             {
                 return Err(ReasonCode::ReceiveMaximumExceeded);
             }
+            let (is_journaled, before) = (slot.journaled.is_some(), connection.out.len());
             match slot
                 .session
                 .inbound
@@ -106,6 +113,9 @@ impl Shard {
                 Acceptance::Route => {}
                 Acceptance::Repeated | Acceptance::UnderWay => {
                     self.counters.add(Metric::ClientPublishDuplicate, 1);
+                    if is_journaled {
+                        self.hold_output(key, before);
+                    }
                     self.mark_dirty(key);
                     return Ok(());
                 }
@@ -199,13 +209,27 @@ impl Shard {
     ) {
         self.counters
             .add(counting::published(publication.origin), 1);
+        if publication.qos != QoS::AtMostOnce
+            && self.ledger.is_out_of_room()
+            && self.is_to_be_kept(route)
+        {
+            self.refuse_deferred(owner);
+            return;
+        }
+        let kept_before = self.ledger.kept();
+        self.deliver_own(publication, &route.own, from);
+        self.owe_all(&route.unreachable, publication);
+        let waits_for_others = has_to_wait(publication, route);
+        let received = self.to_be_recorded(&owner);
+        let has_to_wait =
+            waits_for_others || received.is_some() || self.ledger.kept() != kept_before;
         let mut owner = Some(owner);
         let waiting = owner
-            .take_if(|_| has_to_wait(publication, route))
+            .take_if(|_| has_to_wait)
             .map(|owner| self.defer(owner));
-        self.deliver_own(publication, &route.own, from);
-        for shard in route.others.shards.iter() {
-            self.stage_for_shard(shard, publication);
+        for (shard, lasts) in route.others.shards.iter() {
+            let waiting = waiting.filter(|_| lasts);
+            self.stage_for_shard(shard, publication, waiting);
         }
         for link in &route.links {
             self.stage_for_link(*link, publication, waiting);
@@ -229,10 +253,55 @@ impl Shard {
             self.counters
                 .add(counting::nonsubscribed(publication.origin), 1);
         }
+        let mut is_staged = self.ledger.kept() != kept_before;
+        if let (Some(received), false) = (received, waits_for_others) {
+            // In one chunk with what this shard's own sessions keep: both are on the disk, or neither.
+            self.record_received(received);
+            is_staged = true;
+        }
         match (waiting, owner) {
-            (Some(waiting), _) => self.deferred_begun(waiting, reason),
+            (Some(waiting), _) => {
+                if is_staged {
+                    self.defer_to_journal(waiting);
+                }
+                self.deferred_begun(waiting, reason);
+            }
             (None, Some(owner)) => self.answer(owner, reason),
             (None, None) => {}
+        }
+    }
+
+    /// Whether this node would have to write the publication down.
+    fn is_to_be_kept(&self, route: &Route) -> bool {
+        let mut own = route.own.iter().filter_map(|own| self.slots.get(own.key()));
+        !route.unreachable.is_empty()
+            || own.any(|slot| slot.journaled.is_some())
+            || route.others.shards.iter().any(|(_, lasts)| lasts)
+    }
+
+    /// A QoS 2 publish whose identifier has to outlive this process: its client's session does.
+    fn to_be_recorded(&self, owner: &Owner) -> Option<(SlotKey, u16)> {
+        match owner {
+            Owner::Client {
+                key,
+                qos: QoS::ExactlyOnce,
+                packet_id,
+            } => {
+                let journaled = self.slots.get(*key).and_then(|slot| slot.journaled);
+                journaled.map(|_| (*key, *packet_id))
+            }
+            _ => None,
+        }
+    }
+
+    fn record_received(&mut self, (key, packet_id): (SlotKey, u16)) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        if let Some(session) = slot.journaled
+            && slot.session.inbound.note_recorded(packet_id)
+        {
+            self.ledger.record(&Record::Received { session, packet_id });
         }
     }
 
@@ -257,7 +326,7 @@ impl Shard {
             if shard == self.id {
                 self.deliver_directed(&directed);
             } else {
-                self.stage_for_shard(shard, &directed);
+                self.stage_for_shard(shard, &directed, waiting);
             }
         } else {
             let link = self.place_of_link(node);
@@ -315,12 +384,13 @@ impl Shard {
             return route;
         }
         let (engine, id, slots) = (&self.engine, self.id, &mut self.slots);
+        let ledger = &mut self.ledger;
         let route = self.cache.resolve(topic, |table| {
             let mut found = engine.resolver().destinations(table, topic, id);
             let own = std::mem::take(&mut found.own)
                 .into_iter()
                 .filter_map(|subscriber| {
-                    super::deliver::own_subscriber(slots, table, engine, subscriber)
+                    super::deliver::own_subscriber(slots, table, engine, ledger, subscriber)
                 })
                 .collect();
             let links = found
@@ -328,7 +398,11 @@ impl Shard {
                 .iter()
                 .map(|node| engine.links.place_of((*node).into()))
                 .collect();
-            Route::new(own, found, links)
+            let unreachable = match ledger.journal() {
+                Some(_) => engine.resolver().unreachable(table, topic),
+                None => Vec::new(),
+            };
+            Route::new(own, found, links, unreachable)
         });
         self.refresh_links();
         route
@@ -371,7 +445,10 @@ impl Shard {
 
 /// Whether the acknowledgement depends on others than this shard.
 fn has_to_wait(publication: &Publication<'_>, route: &Route) -> bool {
-    let others = publication.retain || !route.links.is_empty() || !route.others.groups.is_empty();
+    let others = publication.retain
+        || !route.links.is_empty()
+        || !route.others.groups.is_empty()
+        || route.others.shards.iter().any(|(_, lasts)| lasts);
     publication.qos != QoS::AtMostOnce && others
 }
 

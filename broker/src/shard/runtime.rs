@@ -1,7 +1,7 @@
 //! The threads of the shards.
 
-use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, sweep};
-use crate::{engine::Engine, listener::open::Door};
+use super::{Shard, ShardId, ShardRef, accept, flush, mailbox, shard_of, sweep};
+use crate::{engine::Engine, journal::Image, listener::open::Door};
 use std::{cell::RefCell, rc::Rc, sync::Arc, thread::JoinHandle};
 use tokio::task::LocalSet;
 
@@ -24,19 +24,27 @@ impl ShardThreads {
 /// What one shard accepts connections from: doors, each with its listener's place in the engine.
 pub type Doors = Vec<(usize, Door)>;
 
-/// Starts one thread for each set of doors.
+/// Starts one thread for each set of doors. `images`: the sessions that the journal held.
 ///
 /// # Errors
 /// The operating system gives no thread.
-pub fn start(engine: &Arc<Engine>, doors: Vec<Doors>) -> std::io::Result<ShardThreads> {
+pub fn start(
+    engine: &Arc<Engine>,
+    doors: Vec<Doors>,
+    images: Vec<Image>,
+) -> std::io::Result<ShardThreads> {
+    let mut images_of: Vec<Vec<Image>> = doors.iter().map(|_| Vec::new()).collect();
+    for image in images {
+        images_of[shard_of(&image.client_id, doors.len()).index()].push(image);
+    }
     let mut threads = Vec::with_capacity(doors.len());
-    for (index, doors) in doors.into_iter().enumerate() {
+    for (index, (doors, images)) in doors.into_iter().zip(images_of).enumerate() {
         let id = ShardId(index as u16);
         let engine = engine.clone();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{index}"))
             .spawn(move || {
-                if let Err(error) = run(id, engine, doors) {
+                if let Err(error) = run(id, engine, doors, images) {
                     tracing::error!(%error, shard = id.0, "a shard could not start");
                 }
             })?;
@@ -45,7 +53,7 @@ pub fn start(engine: &Arc<Engine>, doors: Vec<Doors>) -> std::io::Result<ShardTh
     Ok(ShardThreads { threads })
 }
 
-fn run(id: ShardId, engine: Arc<Engine>, doors: Doors) -> std::io::Result<()> {
+fn run(id: ShardId, engine: Arc<Engine>, doors: Doors, images: Vec<Image>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -57,6 +65,7 @@ fn run(id: ShardId, engine: Arc<Engine>, doors: Doors) -> std::io::Result<()> {
         let shard: ShardRef = Rc::new_cyclic(|me| {
             let mut shard = Shard::new(id, engine);
             shard.me = me.clone();
+            shard.recover(images);
             RefCell::new(shard)
         });
         for (place, door) in doors {

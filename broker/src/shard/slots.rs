@@ -24,10 +24,33 @@ pub(crate) struct Slot {
     pub claims: u32,
     /// The state of the session is being fetched from the node that had it.
     pub importing: bool,
+    /// When the session was created, Unix milliseconds: tells it from another one of its client; 0: not
+    /// known.
+    pub created_at_ms: u64,
+    /// Its number in the journal; `None`: it ends with the process.
+    pub journaled: Option<u64>,
     /// Session Expiry Interval in seconds; 0: the session ends with its connection.
     pub expiry_seconds: u32,
     pub session: Session,
     pub connection: Option<Box<Connection>>,
+}
+
+impl Slot {
+    /// A session of which nothing is known but its client.
+    pub fn new(client_id: Arc<str>, session: Session) -> Slot {
+        Slot {
+            client_id,
+            epoch: 0,
+            lost_epoch: 0,
+            claims: 0,
+            importing: false,
+            created_at_ms: 0,
+            journaled: None,
+            expiry_seconds: 0,
+            session,
+            connection: None,
+        }
+    }
 }
 
 /// All of them.

@@ -42,7 +42,9 @@ impl Shard {
         self.clock.refresh_wall();
         self.check_lease();
         self.check_connections();
+        self.reconcile();
         self.forget_departed();
+        self.forward_owed();
         self.tell_noted_drops();
     }
 

@@ -49,3 +49,5 @@ mod t93_dashboard;
 mod t94_drain;
 mod t95_membership;
 mod t96_operators;
+mod t97_durable;
+mod t98_nearly_full_disk;

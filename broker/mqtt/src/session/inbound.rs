@@ -49,6 +49,17 @@ struct PendingAck {
 struct Received {
     packet_id: u16,
     kept: bool,
+    /// It has been said that it is to be recorded.
+    recorded: bool,
+}
+
+/// A QoS 2 publish has been decided, which is to be recorded where the session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Kept: its identifier is remembered until PUBREL.
+    Received(u16),
+    /// Refused: its identifier, which had been recorded, is free.
+    Forgotten(u16),
 }
 
 impl Inbound {
@@ -72,6 +83,7 @@ impl Inbound {
                     Received {
                         packet_id,
                         kept: false,
+                        recorded: false,
                     },
                 );
                 Acceptance::Route
@@ -89,7 +101,7 @@ impl Inbound {
         wire: &mut Wire<'_>,
     ) {
         if self.acks.is_empty() {
-            self.settle(qos, packet_id, reason);
+            let _ = self.settle(qos, packet_id, reason);
             write_ack(qos, packet_id, reason, wire);
         } else {
             self.acks.push_back(PendingAck {
@@ -114,11 +126,13 @@ impl Inbound {
 
     /// A deferred publish is kept or refused; writes every acknowledgement that is now in turn.
     /// Without a wire (client offline) QoS 2 identifiers are settled and nothing is written.
+    /// `settled` is told of those that are to be recorded.
     pub fn complete(
         &mut self,
         ticket: AckTicket,
         reason: ReasonCode,
         mut wire: Option<&mut Wire<'_>>,
+        mut settled: impl FnMut(Settled),
     ) {
         let Some(at) = ticket.0.checked_sub(self.front) else {
             return;
@@ -137,7 +151,7 @@ impl Inbound {
             let (reason, packet_id, qos, abandoned) = (*reason, *packet_id, *qos, *abandoned);
             self.acks.pop_front();
             self.front += 1;
-            self.settle(qos, packet_id, reason);
+            self.settle(qos, packet_id, reason).map(&mut settled);
             if let (Some(wire), false) = (wire.as_deref_mut(), abandoned) {
                 write_ack(qos, packet_id, reason, wire);
             }
@@ -147,10 +161,21 @@ impl Inbound {
         }
     }
 
-    /// PUBREL: forgets the packet identifier and answers PUBCOMP [MQTT-4.3.3-11].
+    /// Its record is written together with the publish itself. `false`: there is no such identifier.
+    pub fn note_recorded(&mut self, packet_id: u16) -> bool {
+        let found = self.find(packet_id);
+        if let Ok(at) = found {
+            self.received[at].recorded = true;
+        }
+        found.is_ok()
+    }
+
+    /// PUBREL: forgets the packet identifier and answers PUBCOMP [MQTT-4.3.3-11]. `false`: there is no
+    /// such identifier.
     /// [MQTT-4.3.3-12], [MQTT-4.3.3-13]
-    pub fn release(&mut self, packet_id: u16, wire: &mut Wire<'_>) {
-        let reason = match self.find(packet_id) {
+    pub fn release(&mut self, packet_id: u16, wire: &mut Wire<'_>) -> bool {
+        let found = self.find(packet_id);
+        let reason = match found {
             Ok(at) => {
                 self.received.remove(at);
                 if self.received.is_empty() {
@@ -161,6 +186,7 @@ impl Inbound {
             Err(_) => ReasonCode::PacketIdentifierNotFound,
         };
         wire.pubcomp(packet_id, reason);
+        found.is_ok()
     }
 
     /// The connection ended: acknowledgements have nobody to go to. A PUBREC that came before the repeat of its
@@ -200,6 +226,12 @@ impl Inbound {
     }
 
     /// QoS 2 packet identifiers that are kept and not released, ascending.
+    pub fn kept_qos2(&self) -> impl Iterator<Item = u16> + '_ {
+        let recorded = self.received.iter().filter(|r| r.recorded);
+        recorded.map(|r| r.packet_id)
+    }
+
+    /// QoS 2 packet identifiers that are received and not released, ascending.
     pub fn received_qos2(&self) -> impl Iterator<Item = u16> + '_ {
         self.received.iter().map(|r| r.packet_id)
     }
@@ -213,6 +245,7 @@ impl Inbound {
                     Received {
                         packet_id,
                         kept: true,
+                        recorded: true,
                     },
                 );
             }
@@ -240,17 +273,19 @@ impl Inbound {
     }
 
     /// A refused QoS 2 publish frees its identifier at once [MQTT-4.3.3-9].
-    fn settle(&mut self, qos: QoS, packet_id: u16, reason: ReasonCode) {
+    fn settle(&mut self, qos: QoS, packet_id: u16, reason: ReasonCode) -> Option<Settled> {
         if qos != QoS::ExactlyOnce {
-            return;
+            return None;
         }
-        if let Ok(at) = self.find(packet_id) {
-            if reason.is_failure() {
-                self.received.remove(at);
-            } else {
-                self.received[at].kept = true;
-            }
+        let at = self.find(packet_id).ok()?;
+        if reason.is_failure() {
+            let refused = self.received.remove(at);
+            return refused.recorded.then_some(Settled::Forgotten(packet_id));
         }
+        let received = &mut self.received[at];
+        received.kept = true;
+        let is_new = !std::mem::replace(&mut received.recorded, true);
+        is_new.then_some(Settled::Received(packet_id))
     }
 }
 

@@ -14,18 +14,27 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Inflight {
     pub(super) packet_id: u16,
+    /// Number of the delivery in its session.
+    pub(super) number: u64,
     pub(super) state: InflightState,
     /// This connection has no room for its repeat yet.
     pub(super) awaits_repeat: bool,
 }
 
 impl Inflight {
-    pub(super) fn new(packet_id: u16, state: InflightState) -> Inflight {
+    pub(super) fn new(packet_id: u16, number: u64, state: InflightState) -> Inflight {
         Inflight {
             packet_id,
+            number,
             state,
             awaits_repeat: false,
         }
+    }
+
+    /// Sent, and not acknowledged.
+    pub(super) fn published(packet_id: u16, waiting: Waiting) -> Inflight {
+        let number = waiting.number;
+        Inflight::new(packet_id, number, InflightState::Published(waiting))
     }
 
     /// Sends its PUBLISH again [MQTT-3.3.1-1]. `false`: it is over, as this connection does not take so large a packet. Of
@@ -44,8 +53,11 @@ impl Inflight {
         let Err(reason) = write(waiting, id, again, wire, now_ms, scratch) else {
             return true;
         };
-        done(Pumped::Dropped(reason, waiting));
         let is_kept = waiting.qos == QoS::ExactlyOnce;
+        done(match is_kept {
+            true => Pumped::Forgone(reason, waiting),
+            false => Pumped::Dropped(reason, waiting),
+        });
         if is_kept {
             self.state = InflightState::Released;
             wire.pubrel(id, ReasonCode::Success);

@@ -9,6 +9,7 @@
 
 mod inbound;
 mod inflight;
+mod moving;
 mod outbound;
 mod queue;
 mod waiting;
@@ -17,8 +18,9 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use inbound::{Acceptance, AckTicket, Inbound};
-pub use outbound::{Delivery, DropReason, Offer, Outbound, Pumped, TransferredDelivery};
+pub use inbound::{Acceptance, AckTicket, Inbound, Settled};
+pub use moving::TransferredDelivery;
+pub use outbound::{Delivery, DropReason, Offer, Outbound, Pumped};
 pub use queue::{OutboundLimits, QueueDrop, QueuedQos0};
 pub use waiting::{InflightState, Waiting};
 pub use wire::Wire;

@@ -77,21 +77,8 @@ pub enum Pumped<'a> {
     Sent(u16, &'a Waiting),
     /// Not delivered.
     Dropped(DropReason, &'a Waiting),
-}
-
-/// One delivery of a session that moves to another node.
-#[derive(Clone, Debug)]
-pub struct TransferredDelivery {
-    /// Packet identifier; 0: it was still queued.
-    pub packet_id: u16,
-    /// The publication; `None`: PUBREC has been received.
-    pub message: Option<Stored>,
-    /// QoS of the delivery.
-    pub qos: QoS,
-    /// RETAIN flag of the delivery.
-    pub retain: bool,
-    /// Subscription identifiers of the delivery.
-    pub subscription_ids: Box<[SubscriptionIdentifier]>,
+    /// A repeat with QoS 2 that this connection does not take: PUBREL ends it instead.
+    Forgone(DropReason, &'a Waiting),
 }
 
 /// The session's deliveries. Empty, it holds no memory on the heap.
@@ -99,11 +86,14 @@ pub struct TransferredDelivery {
 pub struct Outbound {
     /// In the order in which identifiers were given, so identifiers rise from front to back (modulo
     /// wrap-around).
-    inflight: VecDeque<Inflight>,
+    pub(super) inflight: VecDeque<Inflight>,
     /// How many of them wait for their repeat.
-    unrepeated: usize,
-    queue: Queue,
-    last_packet_id: u16,
+    pub(super) unrepeated: usize,
+    pub(super) queue: Queue,
+    pub(super) last_packet_id: u16,
+    /// Deliveries that are queued, or wait for an acknowledgement, are counted: their numbers rise in
+    /// their order.
+    pub(super) last_number: u64,
 }
 
 impl Outbound {
@@ -114,6 +104,7 @@ impl Outbound {
             unrepeated: 0,
             queue: Queue::new(limits),
             last_packet_id: 0,
+            last_number: 0,
         }
     }
 
@@ -133,7 +124,7 @@ impl Outbound {
         let Some(wire) = wire else {
             return match (delivery.qos, self.queue.qos_0()) {
                 (QoS::AtMostOnce, QueuedQos0::Dropped) => Offer::Dropped(DropReason::Offline),
-                _ => self.queue.push(waiting(message.stored(), delivery)),
+                _ => self.enqueue(message.stored(), delivery),
             };
         };
         if !message.fits(wire, delivery) {
@@ -145,21 +136,21 @@ impl Outbound {
             }
             // Nothing overtakes a message of its own topic and QoS [MQTT-4.6.0-5].
             if self.queue.has_qos_0() {
-                return self.queue.push(waiting(message.stored(), delivery));
+                return self.enqueue(message.stored(), delivery);
             }
             message.append_to(wire, delivery, 0);
             return Offer::Sent;
         }
         if self.has_waiting() || wire.is_congested() {
-            return self.queue.push(waiting(message.stored(), delivery));
+            return self.enqueue(message.stored(), delivery);
         }
         let Some(packet_id) = self.next_packet_id(wire.window) else {
-            return self.queue.push(waiting(message.stored(), delivery));
+            return self.enqueue(message.stored(), delivery);
         };
         message.append_to(wire, delivery, packet_id);
-        let waiting = waiting(message.stored(), delivery);
-        let state = InflightState::Published(waiting);
-        self.inflight.push_back(Inflight::new(packet_id, state));
+        let waiting = self.numbered(message.stored(), delivery);
+        self.inflight
+            .push_back(Inflight::published(packet_id, waiting));
         Offer::Sent
     }
 
@@ -210,15 +201,16 @@ impl Outbound {
         }
     }
 
-    /// PUBCOMP: the delivery is done. `false`: it did not wait for one.
-    pub fn pubcomp(&mut self, packet_id: u16) -> bool {
-        match self.find(packet_id) {
-            Some(at) if matches!(self.inflight[at].state, InflightState::Released) => {
-                self.remove(at);
-                true
-            }
-            _ => false,
+    /// PUBCOMP: the delivery is done; its number. `None`: it did not wait for one.
+    pub fn pubcomp(&mut self, packet_id: u16) -> Option<u64> {
+        let at = self.find(packet_id)?;
+        let Inflight { number, state, .. } = &self.inflight[at];
+        if !matches!(state, InflightState::Released) {
+            return None;
         }
+        let number = *number;
+        self.remove(at);
+        Some(number)
     }
 
     /// Sends what the window allows: repeats that still wait, then the queue. Calls `done` for each message
@@ -261,8 +253,8 @@ impl Outbound {
     /// QoS 1 and 2 stay until they are acknowledged.
     fn sent(&mut self, packet_id: u16, delivery: Waiting) {
         if delivery.qos != QoS::AtMostOnce {
-            let state = InflightState::Published(delivery);
-            self.inflight.push_back(Inflight::new(packet_id, state));
+            self.inflight
+                .push_back(Inflight::published(packet_id, delivery));
         }
     }
 
@@ -344,46 +336,25 @@ impl Outbound {
         self.last_packet_id
     }
 
-    /// Everything owed to the client, in order, for another node.
-    pub fn transfer(&self) -> impl Iterator<Item = TransferredDelivery> + '_ {
-        let inflight = self.inflight.iter().map(|delivery| match &delivery.state {
-            InflightState::Released => TransferredDelivery {
-                packet_id: delivery.packet_id,
-                message: None,
-                qos: QoS::ExactlyOnce,
-                retain: false,
-                subscription_ids: Box::default(),
-            },
-            InflightState::Published(waiting) => transferred(delivery.packet_id, waiting),
-        });
-        inflight.chain(self.queue.iter().map(|waiting| transferred(0, waiting)))
+    /// The number that a delivery was given last; 0: none yet.
+    pub fn last_number(&self) -> u64 {
+        self.last_number
     }
 
-    /// Takes over what another node owed the client: it goes before everything that is here already.
-    pub fn restore(&mut self, deliveries: Vec<TransferredDelivery>) {
-        let mut queue = Vec::new();
-        for delivery in deliveries {
-            let state = match delivery.message {
-                None => InflightState::Released,
-                Some(message) => {
-                    let waiting = Waiting {
-                        message,
-                        qos: delivery.qos,
-                        retain: delivery.retain,
-                        subscription_ids: boxed(&delivery.subscription_ids),
-                    };
-                    if delivery.packet_id == 0 {
-                        queue.push(waiting);
-                        continue;
-                    }
-                    InflightState::Published(waiting)
-                }
-            };
-            self.last_packet_id = delivery.packet_id;
-            let inflight = Inflight::new(delivery.packet_id, state);
-            self.inflight.push_back(inflight);
+    fn enqueue(&mut self, message: Stored, delivery: Delivery<'_>) -> Offer {
+        let waiting = self.numbered(message, delivery);
+        self.queue.push(waiting)
+    }
+
+    fn numbered(&mut self, message: Stored, delivery: Delivery<'_>) -> Waiting {
+        self.last_number += 1;
+        Waiting {
+            message,
+            number: self.last_number,
+            qos: delivery.qos,
+            retain: delivery.retain,
+            subscription_ids: boxed(delivery.subscription_ids),
         }
-        self.queue.put_before(queue);
     }
 
     /// The next free identifier, `None` while the window is full. Identifiers in use lie between the
@@ -440,25 +411,6 @@ fn following(packet_id: u16) -> u16 {
     packet_id.checked_add(1).unwrap_or(1)
 }
 
-fn boxed(ids: &[SubscriptionIdentifier]) -> Option<Box<[SubscriptionIdentifier]>> {
+pub(super) fn boxed(ids: &[SubscriptionIdentifier]) -> Option<Box<[SubscriptionIdentifier]>> {
     (!ids.is_empty()).then(|| ids.into())
-}
-
-fn waiting(message: Stored, delivery: Delivery<'_>) -> Waiting {
-    Waiting {
-        message,
-        qos: delivery.qos,
-        retain: delivery.retain,
-        subscription_ids: boxed(delivery.subscription_ids),
-    }
-}
-
-fn transferred(packet_id: u16, waiting: &Waiting) -> TransferredDelivery {
-    TransferredDelivery {
-        packet_id,
-        message: Some(waiting.message.clone()),
-        qos: waiting.qos,
-        retain: waiting.retain,
-        subscription_ids: waiting.subscription_ids.clone().unwrap_or_default(),
-    }
 }

@@ -85,6 +85,10 @@ impl Queue {
         self.messages.iter()
     }
 
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.messages.iter_mut()
+    }
+
     /// QoS of the message that has waited longest.
     pub fn next_qos(&self) -> Option<QoS> {
         Some(self.messages.front()?.qos)

@@ -182,8 +182,8 @@ fn after_pubrec_only_pubrel_is_sent_until_pubcomp() {
     );
     assert_eq!(peer.sent(), [0x62, 2, 0, 1, 0x62, 2, 0, 1]);
     assert!(peer.session.outbound.puback(1).is_none());
-    assert!(peer.session.outbound.pubcomp(1));
-    assert!(!peer.session.outbound.pubcomp(1));
+    assert_eq!(peer.session.outbound.pubcomp(1), Some(1));
+    assert_eq!(peer.session.outbound.pubcomp(1), None);
     assert_eq!(peer.session.outbound.inflight_len(), 0);
 }
 
@@ -251,7 +251,7 @@ fn a_session_that_moves_keeps_identifiers_order_and_queue() {
     assert!(there.session.outbound.puback(2).is_some());
     there.pump();
     assert_eq!(there.sent(), publish(0x32, 3, b'c'));
-    assert!(there.session.outbound.pubcomp(1));
+    assert!(there.session.outbound.pubcomp(1).is_some());
     there.pump();
     assert_eq!(there.sent(), publish(0x32, 4, b'd'));
 }
@@ -314,7 +314,7 @@ fn complete(peer: &mut Peer, ticket: AckTicket) {
     let (session, mut wire, _) = peer.split();
     session
         .inbound
-        .complete(ticket, ReasonCode::Success, Some(&mut wire));
+        .complete(ticket, ReasonCode::Success, Some(&mut wire), |_| {});
 }
 
 /// [MQTT-4.6.0-2]
@@ -383,11 +383,11 @@ fn a_repeat_does_not_exceed_the_receive_maximum() {
     accept(&mut peer, ExactlyOnce, 1);
     peer.session.inbound.defer(ExactlyOnce, 1);
     peer.session.inbound.defer(AtLeastOnce, 2);
-    assert!(peer.session.inbound.exceeds(2, AtLeastOnce, 3));
+    assert!(peer.session.inbound.exceeds(AtLeastOnce, 3, 2));
     peer.session.inbound.connection_lost();
-    assert!(!peer.session.inbound.exceeds(2, ExactlyOnce, 1));
-    assert!(!peer.session.inbound.exceeds(2, AtLeastOnce, 2));
-    assert!(peer.session.inbound.exceeds(1, AtLeastOnce, 2));
+    assert!(!peer.session.inbound.exceeds(ExactlyOnce, 1, 2));
+    assert!(!peer.session.inbound.exceeds(AtLeastOnce, 2, 2));
+    assert!(peer.session.inbound.exceeds(AtLeastOnce, 2, 1));
 }
 
 /// [MQTT-3.3.4-9], [MQTT-4.4.0-1], [MQTT-4.9.0-1]
@@ -423,11 +423,15 @@ fn a_repeat_that_is_too_large_for_the_new_connection_is_over_and_frees_its_ident
     wire.max_packet_size = 7;
     let mut dropped = 0;
     session.outbound.resume(&mut wire, 0, scratch, |pumped| {
-        dropped += usize::from(matches!(pumped, Pumped::Dropped(DropReason::TooLarge, _)));
+        let too_large = DropReason::TooLarge;
+        dropped += usize::from(matches!(
+            pumped,
+            Pumped::Dropped(reason, _) | Pumped::Forgone(reason, _) if reason == too_large
+        ));
     });
     assert_eq!(dropped, 2);
     assert_eq!(peer.sent(), [0x62, 2, 0, 2]);
-    assert!(peer.session.outbound.pubcomp(2));
+    assert!(peer.session.outbound.pubcomp(2).is_some());
     assert_eq!(peer.session.outbound.inflight_len(), 0);
 }
 
@@ -459,6 +463,7 @@ fn a_message_that_was_sent_does_not_expire_and_its_exchange_goes_on() {
             window: 1,
             max_packet_size: u32::MAX,
             congested_bytes: 1 << 20,
+            aliases: None,
         };
         session
             .outbound
@@ -471,7 +476,7 @@ fn a_message_that_was_sent_does_not_expire_and_its_exchange_goes_on() {
     assert_eq!(sent_at(60_000), expiring(0x3c, 0));
     assert!(peer.pubrec(1, ReasonCode::Success));
     assert_eq!(peer.sent(), [0x62, 2, 0, 1]);
-    assert!(peer.session.outbound.pubcomp(1));
+    assert!(peer.session.outbound.pubcomp(1).is_some());
     accept(&mut peer, ExactlyOnce, 9);
     let (session, mut wire, _) = peer.split();
     session.inbound.release(9, &mut wire);
@@ -510,4 +515,72 @@ fn a_stored_publication_reads_back() {
     assert_eq!(stored.publication(), publication(b"x"));
     assert!(Stored::from_frame(stored.frame(), 8).is_ok());
     assert!(Stored::from_frame(&stored.frame()[1..], 8).is_err());
+}
+
+#[test]
+fn numbers_rise_in_the_order_of_the_deliveries_and_outlive_the_memory() {
+    let mut before = Peer::with_window(2);
+    before.offer(ExactlyOnce, b'a');
+    before.offer(AtLeastOnce, b'b');
+    before.offer(AtLeastOnce, b'c');
+    before.pubrec(1, ReasonCode::Success);
+    let deliveries: Vec<_> = before.session.outbound.transfer().collect();
+    let numbers: Vec<_> = deliveries.iter().map(|d| (d.number, d.packet_id)).collect();
+    assert_eq!(numbers, [(1, 1), (2, 2), (3, 0)]);
+    let mut after = Peer::with_window(2);
+    let limits = OutboundLimits {
+        queue_messages_max: 3,
+        queue_drop: QueueDrop::Newest,
+        queue_qos_0: QueuedQos0::Dropped,
+    };
+    after.session.outbound = Outbound::recovered(limits, deliveries, 2, 3);
+    after.resume();
+    let mut expected = vec![0x62, 2, 0, 1];
+    expected.extend(publish(0x3a, 2, b'b'));
+    assert_eq!(after.sent(), expected);
+    assert_eq!(after.session.outbound.pubcomp(1), Some(1));
+    after.pump();
+    assert_eq!(after.sent(), publish(0x32, 3, b'c'));
+    after.offer_offline(AtLeastOnce, b'd');
+    assert_eq!(after.session.outbound.last_number(), 4);
+}
+
+/// What was sent under an identifier that nobody remembers is sent again as a new message; what the client has
+/// said that it has is not.
+#[test]
+fn what_waits_again_is_all_but_what_was_released() {
+    let mut peer = Peer::with_window(2);
+    peer.offer(ExactlyOnce, b'a');
+    peer.offer(ExactlyOnce, b'b');
+    peer.offer(AtLeastOnce, b'c');
+    peer.pubrec(1, ReasonCode::Success);
+    peer.session.outbound.requeue();
+    let outbound = &mut peer.session.outbound;
+    assert_eq!((outbound.inflight_len(), outbound.queue_len()), (0, 2));
+    let numbers: Vec<_> = outbound.queue().map(Waiting::number).collect();
+    assert_eq!(numbers, [4, 5], "not used before");
+    assert_eq!(outbound.forget_queued(3), None);
+    assert_eq!(outbound.forget_queued(4), Some(4));
+}
+
+/// [MQTT-4.3.3-9], [MQTT-4.3.3-10]
+#[test]
+fn a_qos_2_publish_is_told_once_to_be_recorded_and_forgotten_when_it_is_refused() {
+    let mut peer = Peer::with_window(1);
+    let mut told = vec![];
+    for (packet_id, reason) in [(7, ReasonCode::Success), (8, ReasonCode::QuotaExceeded)] {
+        assert_eq!(accept(&mut peer, ExactlyOnce, packet_id), Acceptance::Route);
+        let (session, mut wire, _) = peer.split();
+        let ticket = session.inbound.defer(ExactlyOnce, packet_id);
+        if packet_id == 8 {
+            assert!(session.inbound.note_recorded(packet_id));
+        }
+        let inbound = &mut session.inbound;
+        inbound.complete(ticket, reason, Some(&mut wire), |settled| {
+            told.push(settled)
+        });
+    }
+    assert_eq!(told, [Settled::Received(7), Settled::Forgotten(8)]);
+    let kept: Vec<_> = peer.session.inbound.kept_qos2().collect();
+    assert_eq!(kept, [7]);
 }

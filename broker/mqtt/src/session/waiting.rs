@@ -31,6 +31,7 @@ impl InflightState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     pub(super) message: Stored,
+    pub(super) number: u64,
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) subscription_ids: Option<Box<[SubscriptionIdentifier]>>,
@@ -40,6 +41,11 @@ impl Waiting {
     /// What is delivered.
     pub fn message(&self) -> &Stored {
         &self.message
+    }
+
+    /// Number of the delivery in its session.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// QoS of the delivery.
@@ -52,11 +58,16 @@ impl Waiting {
         self.retain
     }
 
+    /// Subscription identifiers of the delivery.
+    pub fn subscription_ids(&self) -> &[SubscriptionIdentifier] {
+        self.subscription_ids.as_deref().unwrap_or(&[])
+    }
+
     pub(super) fn delivery(&self) -> Delivery<'_> {
         Delivery {
             qos: self.qos,
             retain: self.retain,
-            subscription_ids: self.subscription_ids.as_deref().unwrap_or(&[]),
+            subscription_ids: self.subscription_ids(),
         }
     }
 }

@@ -6,8 +6,8 @@ use raftmq_mqtt::{
     fanout::{Fanout, Scratch},
     publication::{Expiry, Origin, Publication},
     session::{
-        Acceptance, AckTicket, Delivery, DropReason, Offer, OutboundLimits, Pumped, Session,
-        Waiting, Wire,
+        Acceptance, AckTicket, Delivery, DropReason, Offer, OutboundLimits, Pumped, QueueDrop,
+        QueuedQos0, Session, Waiting, Wire,
     },
 };
 
@@ -58,6 +58,7 @@ impl Line {
             window: self.window,
             max_packet_size: self.max_packet_size,
             congested_bytes: self.congested_bytes,
+            aliases: None,
         }
     }
 }
@@ -218,7 +219,9 @@ impl Engine {
             Packet::PubRec(ack) => {
                 drop(outbound.pubrec(ack.packet_id.get(), ack.reason_code, &mut line.wire()));
             }
-            Packet::PubRel(ack) => inbound.release(ack.packet_id.get(), &mut line.wire()),
+            Packet::PubRel(ack) => {
+                inbound.release(ack.packet_id.get(), &mut line.wire());
+            }
             Packet::PubComp(ack) => drop(outbound.pubcomp(ack.packet_id.get())),
             _ => return Err(ReasonCode::ProtocolError),
         }
@@ -241,7 +244,7 @@ impl Engine {
             self.routed.push((qos, number));
             return Ok(());
         }
-        if inbound.exceeds(self.receive_maximum, qos, packet_id) {
+        if inbound.exceeds(qos, packet_id, self.receive_maximum) {
             return Err(ReasonCode::ReceiveMaximumExceeded);
         }
         if inbound.accept(qos, packet_id, &mut line.wire()) != Acceptance::Route {
@@ -263,7 +266,8 @@ impl Engine {
         let Deferred { ticket, number } = self.deferred.swap_remove(at);
         self.kept.push(number);
         let mut wire = self.line.as_mut().map(Line::wire);
-        self.session.inbound.complete(ticket, reason, wire.as_mut());
+        let inbound = &mut self.session.inbound;
+        inbound.complete(ticket, reason, wire.as_mut(), |_| {});
         number
     }
 }
@@ -271,11 +275,13 @@ impl Engine {
 fn new_session() -> Session {
     Session::new(OutboundLimits {
         queue_messages_max: QUEUE_MAX,
+        queue_drop: QueueDrop::Newest,
+        queue_qos_0: QueuedQos0::Dropped,
     })
 }
 
 fn note(dropped: &mut Vec<(DropReason, u32)>, pumped: Pumped<'_>) {
-    if let Pumped::Dropped(reason, waiting) = pumped {
+    if let Pumped::Dropped(reason, waiting) | Pumped::Forgone(reason, waiting) = pumped {
         dropped.push((reason, number_of(waiting)));
     }
 }

@@ -5,8 +5,8 @@ use crate::config::origin::Problem;
 use crate::config::settings::Range;
 use crate::config::suggest::hint;
 use crate::config::types::{
-    CertificateName, CertificateUse, ClientCertificates, LogFormat, PartitionPolicy, ProxyProtocol,
-    QueueDrop, TransportKind,
+    CertificateName, CertificateUse, ClientCertificates, Durability, LogFormat, PartitionPolicy,
+    ProxyProtocol, QueueDrop, TransportKind,
 };
 
 /// A setting whose values are words.
@@ -79,6 +79,11 @@ impl Choice for PartitionPolicy {
     }
 }
 
+impl Choice for Durability {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("durable", Self::Disk), ("memory", Self::Memory)];
+}
+
 impl Choice for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
@@ -104,6 +109,7 @@ macro_rules! choices {
 }
 
 choices!(
+    Durability,
     ProxyProtocol,
     QueueDrop,
     PartitionPolicy,
