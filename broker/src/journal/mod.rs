@@ -39,7 +39,6 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
 };
 use tokio::sync::watch;
 
@@ -65,8 +64,6 @@ pub struct Journal {
     checkpoints_left: AtomicUsize,
     /// Bytes of all segments.
     bytes: AtomicU64,
-    flushes: AtomicU64,
-    flush_us: AtomicU64,
     failure: watch::Sender<Option<String>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -99,8 +96,6 @@ impl Journal {
             is_out_of_room: AtomicBool::new(false),
             checkpoints_left: AtomicUsize::new(0),
             bytes: AtomicU64::new(disk.bytes()),
-            flushes: AtomicU64::new(0),
-            flush_us: AtomicU64::new(0),
             failure: watch::Sender::new(None),
             thread: Mutex::default(),
         });
@@ -158,18 +153,6 @@ impl Journal {
     /// Bytes on the disk.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// How often it was flushed, and how long that took together.
-    pub fn flushes(&self) -> (u64, Duration) {
-        let took = Duration::from_micros(self.flush_us.load(Ordering::Relaxed));
-        (self.flushes.load(Ordering::Relaxed), took)
-    }
-
-    fn flushed(&self, took: Duration) {
-        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.flushes.fetch_add(1, Ordering::Relaxed);
-        self.flush_us.fetch_add(took_us, Ordering::Relaxed);
     }
 
     /// Resolves, with the reason, when it cannot be written any more.

@@ -106,10 +106,8 @@ impl Writer {
 
     fn work(&mut self, inbox: &Inbox) -> io::Result<()> {
         if !inbox.chunks.is_empty() {
-            let begun = Instant::now();
             let records = inbox.chunks.iter().map(|chunk| &chunk.records[..]);
             self.disk.append(records)?;
-            self.journal.flushed(begun.elapsed());
             self.publish(&inbox.chunks);
         }
         self.look_for_room();

@@ -110,7 +110,9 @@ impl Publication<'_> {
         }
         if !table.node_is_up && subscriber.is_elsewhere {
             let why = format!(
-                "node {} is down in the replicated table; nothing is kept for its sessions",
+                "node {} is down in the replicated table; QoS 1 and 2 wait on the publisher's node until it is \
+                 back or its client comes elsewhere (not for share groups, and not with \
+                 mqtt.sessions = \"memory\")",
                 table.node_id
             );
             return Some((Outcome::NotDelivered, "node_down", why));

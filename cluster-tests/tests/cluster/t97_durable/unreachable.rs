@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use raftmq_cluster_tests::{Client, Cluster, FAILOVER, NumberedStream, SOON, eventually, numbered};
+use raftmq_cluster_tests::{Client, Cluster, FAILOVER, NumberedStream, eventually, numbered};
 
 const COUNT: u64 = 200;
 /// The forwarding node looks once a second, and a node that comes back has to be seen first.
