@@ -218,7 +218,8 @@ async fn large_messages_pass_every_transport_to_a_slow_reader() {
             let puback = writer.next_frame(SOON).await.expect("a PUBACK");
             assert_eq!(puback.kind(), 4, "{number}");
         }
-        for _ in 0..MESSAGES {
+        for received in 0..MESSAGES {
+            println!("transport {number}: {received} received");
             let frame = message(&mut reader).await;
             assert!(frame.body.ends_with(&payload), "transport {number}");
         }

@@ -56,7 +56,8 @@ async fn who_has_no_good_certificate_is_not_let_in_where_one_is_required() {
     let node = cluster.node(1);
     let good = authority.sign("good", "meter 7", &[], 7);
     let revoked = authority.sign("revoked", "meter 66", &[], 66);
-    let stranger = Authority::new("stranger").sign("stranger", "meter 7", &[], 7);
+    let other = Authority::new("stranger");
+    let stranger = other.sign("stranger", "meter 7", &[], 7);
     let named = |own: Option<&Certificate>| authority.client(own);
     // A certificate alone is not a user name: nobody asked it for one.
     let (_, frame) = connack(node, named(Some(&good)), "good")
