@@ -78,6 +78,10 @@ pub(super) async fn flusher(shard: ShardRef) {
             shard.flush();
         }
         shard.hand_over_notices();
+        // A buffer that was written whole is filled from its session's queue: that is for the next turn.
+        if !shard.output.is_empty() {
+            cx.waker().wake_by_ref();
+        }
         shard.output.flusher = Some(cx.waker().clone());
         Poll::Pending
     })
@@ -165,7 +169,7 @@ impl Shard {
         for key in dirty.drain(..) {
             self.write(key);
         }
-        // Writing makes nothing dirty at once, so the list is still empty: keep its memory.
+        // Mostly writing has made nothing dirty again, so the list is still empty: keep its memory.
         if self.output.dirty.is_empty() {
             self.output.dirty = dirty;
         }

@@ -133,6 +133,41 @@ async fn receive_connect(
         Named::Nobody => named,
         by_tls => by_tls,
     };
+    await_connect(&transport, &mut bytes, peer, listener).await?;
+    let frame = codec::frame(&bytes, listener.settings.max_packet_size).ok()??;
+    counters.add(Metric::ClientConnect, 1);
+    let request = match read_connect(&frame) {
+        Ok(request) => request,
+        Err(error) => {
+            refuse(&transport, &frame, error, peer, counters).await;
+            return None;
+        }
+    };
+    match certified(request, &named, listener) {
+        Ok(request) => {
+            let rest = bytes[frame.total_len..].to_vec();
+            Some((transport, request, rest, peer))
+        }
+        Err((version, reason)) => {
+            tracing::debug!(%peer, ?reason, "CONNECT refused for its certificate");
+            let connack = ConnAck {
+                reason_code: reason,
+                ..ConnAck::default()
+            };
+            send_refusal(&transport, version, u32::MAX, &connack, counters).await;
+            super::depart::linger(&transport).await;
+            None
+        }
+    }
+}
+
+/// Reads until `bytes` begins with a whole CONNECT; `None`: that will not come.
+async fn await_connect(
+    transport: &Transport,
+    bytes: &mut Vec<u8>,
+    peer: SocketAddr,
+    listener: &Listener,
+) -> Option<()> {
     loop {
         // The first byte tells already; the rest of something else is not waited for.
         if bytes
@@ -142,32 +177,9 @@ async fn receive_connect(
             tracing::debug!(%peer, "the first packet is not CONNECT [MQTT-3.1.0-1]");
             return None;
         }
-        match codec::frame(&bytes, listener.settings.max_packet_size) {
-            Ok(Some(frame)) => {
-                counters.add(Metric::ClientConnect, 1);
-                let total_len = frame.total_len;
-                let request = match read_connect(&frame) {
-                    Ok(request) => request,
-                    Err(error) => {
-                        refuse(&transport, &frame, error, peer, counters).await;
-                        return None;
-                    }
-                };
-                return match certified(request, &named, listener) {
-                    Ok(request) => Some((transport, request, bytes[total_len..].to_vec(), peer)),
-                    Err((version, reason)) => {
-                        tracing::debug!(%peer, ?reason, "CONNECT refused for its certificate");
-                        let connack = ConnAck {
-                            reason_code: reason,
-                            ..ConnAck::default()
-                        };
-                        send_refusal(&transport, version, u32::MAX, &connack, counters).await;
-                        super::depart::linger(&transport).await;
-                        None
-                    }
-                };
-            }
-            Ok(None) => receive(&transport, &mut bytes).await?,
+        match codec::frame(bytes, listener.settings.max_packet_size) {
+            Ok(Some(_)) => return Some(()),
+            Ok(None) => receive(transport, bytes).await?,
             Err(error) => {
                 tracing::debug!(%peer, %error, "not MQTT");
                 return None;

@@ -116,6 +116,17 @@ async fn unix(node: &Node) -> RawClient {
     RawClient::over(UnixStream::connect(unix_socket(node)).await.expect("open"))
 }
 
+/// A connection of each kind, by number.
+async fn opened(number: usize, node: &Node, authority: &Authority) -> RawClient {
+    match number {
+        0 => tls(node, authority).await,
+        1 => ws(node).await,
+        2 => wss(node, authority).await,
+        3 => quic(node, authority).await,
+        _ => unix(node).await,
+    }
+}
+
 async fn subscribe(client: &mut RawClient, filter: &str) {
     client.send(&packet::subscribe(4, 1, filter, 1)).await;
     let suback = client.next_frame(SOON).await.expect("a SUBACK");
@@ -198,15 +209,10 @@ async fn large_messages_pass_every_transport_to_a_slow_reader() {
     let cluster = one_node(&authority).await;
     let node = cluster.node(1);
     let payload: Vec<u8> = (0..700_000_u32).map(|n| (n % 251) as u8).collect();
-    let pairs = [
-        (tls(node, &authority).await, tls(node, &authority).await),
-        (ws(node).await, ws(node).await),
-        (wss(node, &authority).await, wss(node, &authority).await),
-        (quic(node, &authority).await, quic(node, &authority).await),
-        (unix(node).await, unix(node).await),
-    ];
-    for (number, (reader, writer)) in pairs.into_iter().enumerate() {
+    for number in 0..5 {
+        let reader = opened(number, node, &authority).await;
         let mut reader = reader.connected(4, &format!("reader-{number}")).await;
+        let writer = opened(number, node, &authority).await;
         let mut writer = writer.connected(4, &format!("writer-{number}")).await;
         let topic = format!("large/{number}");
         subscribe(&mut reader, &topic).await;
@@ -218,7 +224,8 @@ async fn large_messages_pass_every_transport_to_a_slow_reader() {
             let puback = writer.next_frame(SOON).await.expect("a PUBACK");
             assert_eq!(puback.kind(), 4, "{number}");
         }
-        for _ in 0..MESSAGES {
+        for received in 0..MESSAGES {
+            println!("transport {number}: {received} received");
             let frame = message(&mut reader).await;
             assert!(frame.body.ends_with(&payload), "transport {number}");
         }
@@ -231,14 +238,8 @@ async fn a_client_that_is_gone_is_noticed_on_every_transport() {
     let authority = Authority::new("ca");
     let cluster = one_node(&authority).await;
     let node = cluster.node(1);
-    let mut clients = vec![
-        tls(node, &authority).await,
-        ws(node).await,
-        wss(node, &authority).await,
-        quic(node, &authority).await,
-        unix(node).await,
-    ];
-    for (number, client) in clients.drain(..).enumerate() {
+    for number in 0..5 {
+        let client = opened(number, node, &authority).await;
         let id = format!("gone-{number}");
         let client = client.connected(5, &id).await;
         let online = format!("/api/v1/clients/{id}/online");

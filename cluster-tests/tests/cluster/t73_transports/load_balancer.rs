@@ -44,14 +44,10 @@ fn start(node: &Node, ways: &[Way]) -> Haproxy {
     }
     let file = node.data_dir().with_extension("haproxy");
     std::fs::write(&file, text).expect("written");
-    let child = Command::new("haproxy").arg("-f").arg(&file).arg("-db");
-    Haproxy(
-        child
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts"),
-    )
+    let mut command = Command::new("haproxy");
+    command.arg("-f").arg(&file).arg("-db");
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Haproxy(command.spawn().expect("it starts"))
 }
 
 /// Trusted, because it is a private network.
