@@ -31,6 +31,9 @@ pub const CONNECTED_AT_MS: u64 = 1_659_176_048_000;
 /// Filter, share group, options, subscription identifier.
 pub type Subscription = (String, Option<String>, u8, u32);
 
+/// By what they name and whom.
+pub type Bans = BTreeMap<(BanOf, Arc<str>), Arc<Ban>>;
+
 /// Replicated state in memory.
 pub struct View {
     pub nodes: Vec<KnownNode>,
@@ -45,7 +48,7 @@ pub struct View {
     /// Orders given through the API.
     pub drains: Mutex<BTreeMap<u64, Option<DrainOrder>>>,
     pub drain_refusal: Option<DrainRefusal>,
-    pub bans: Mutex<BTreeMap<(BanOf, Arc<str>), Arc<Ban>>>,
+    pub bans: Mutex<Bans>,
     pub ban_refusal: Option<BanRefusal>,
     pub members: BTreeMap<u64, String>,
     /// The answer to every change of the membership.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use raftmq_cluster_tests::{Cluster, Connect, SOON, Setup, eventually};
+use raftmq_cluster_tests::{Cluster, Connect, SOON, Setup, eventually, run_program};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -162,10 +162,7 @@ async fn under_connects_from_everywhere_nobody_is_in_after_the_answer() {
         .collect();
     eventually("it is connected", SOON, async || {
         let http = cluster.node(1).http();
-        match http.json("/api/v1/clients/evil").await {
-            row if row["clientid"] == "evil" => Ok(()),
-            other => Err(other.to_string()),
-        }
+        http.try_json("/api/v1/clients/evil").await.map(drop)
     })
     .await;
     ban(&cluster, 1, json!({"as": "clientid", "who": "evil"})).await;
@@ -229,4 +226,33 @@ async fn a_client_that_flaps_is_banned_everywhere_for_a_while() {
         opened.map(drop).map_err(|refused| format!("{refused:?}"))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_ban_and_unban_at_a_terminal() {
+    let cluster = Setup::nodes(1).start().await;
+    let url = format!("http://{}", cluster.node(1).http_address());
+    let ctl = async |words: &str| {
+        let words: Vec<_> = ["ctl"].into_iter().chain(words.split(' ')).collect();
+        let ran = run_program(&words, &[("RAFTMQ_URL", &url)]).await;
+        (ran.code, ran.stdout + &ran.stderr)
+    };
+    let (code, shown) = ctl("ban ip 10.9.8.7/16 --for 2h --reason scans").await;
+    assert_eq!(code, Some(0), "{shown}");
+    ctl("ban clientid evil").await;
+    assert_eq!(refused(cluster.connect(1, "evil")).await, BANNED);
+    let (code, shown) = ctl("bans").await;
+    let rows: Vec<Vec<_>> = shown
+        .lines()
+        .skip(1)
+        .map(|row| row.split_whitespace().collect())
+        .collect();
+    assert_eq!((code, rows.len()), (Some(0), 2), "{shown}");
+    assert_eq!(rows[0][..3], ["clientid", "evil", "infinity"]);
+    assert_eq!(rows[1][..2], ["peerhost_net", "10.9.0.0/16"]);
+    let (code, shown) = ctl("unban clientid evil").await;
+    assert_eq!((code, shown.trim()), (Some(0), "ok"));
+    cluster.connect(1, "evil").open().await;
+    let (code, shown) = ctl("unban clientid evil").await;
+    assert_eq!(code, Some(1), "{shown}");
 }
