@@ -251,10 +251,13 @@ async fn a_handshake_that_does_not_come_ends_at_the_deadline() {
 /// TCP keep-alive, 0 is none).
 fn timer(server: SocketAddr, client_port: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("proc");
-    let (server, client) = (
-        format!(":{:04X}", server.port()),
-        format!(":{client_port:04X}"),
-    );
+    // Other tests have the same ports on other addresses.
+    let std::net::IpAddr::V4(ip) = server.ip() else {
+        return None;
+    };
+    let ip = u32::from_ne_bytes(ip.octets());
+    let server = format!("{ip:08X}:{:04X}", server.port());
+    let client = format!(":{client_port:04X}");
     table.lines().find_map(|line| {
         let fields: Vec<_> = line.split_whitespace().collect();
         let is_ours =
