@@ -200,7 +200,7 @@ impl RawClient {
     ) -> Option<(Self, Frame)> {
         let stream = TcpStream::connect(address).await.ok()?;
         let mut client = Self {
-            stream,
+            stream: Box::new(stream),
             received: BytesMut::new(),
         };
         client.send(&packet::connect(level, id, clean, 30)).await;
