@@ -113,7 +113,7 @@ mod tests {
         let text = node_table(&rows);
         let second = text.lines().nth(2).expect("a second row");
         assert!(
-            second.starts_with("2 ") && second.contains("No answer"),
+            second.trim_start().starts_with("2 ") && second.contains("No answer"),
             "{text}"
         );
         assert!(!second.contains(" of "), "{text}");

@@ -7,6 +7,7 @@ mod explain;
 mod history;
 mod http;
 mod insight;
+mod learning;
 mod listing;
 mod local;
 mod questions;

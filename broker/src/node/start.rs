@@ -4,6 +4,7 @@
 use super::{
     Addresses, Node, Switches, history,
     http::{self, Http},
+    learning,
     local::LocalNode,
     questions::QuestionThreads,
     sampling::Sampler,
@@ -34,7 +35,6 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU64},
-    time::Duration,
 };
 use tokio::{
     net::TcpListener,
@@ -115,8 +115,6 @@ fn advice(error: &std::io::Error, setting: &str) -> String {
 const FILES_RESERVED: u64 = 256;
 /// Commands that do not come from clients: lives of nodes, passing time, administrators.
 const PROPOSALS_OF_THE_NODE: usize = 1024;
-/// How often it is looked who leads.
-const LEADER_POLL: Duration = Duration::from_millis(100);
 
 impl Node {
     /// Opens ports and disk and starts all parts. Does not wait for other nodes.
@@ -456,9 +454,9 @@ fn servers(
     )));
     servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(drain::run(engine.clone())));
-    servers.push(tokio::spawn(tell_leader(engine.clone())));
+    servers.push(tokio::spawn(learning::tell_leader(engine.clone())));
     servers.push(tokio::spawn(history::sample(node, engine.ended.clone())));
-    servers.push(tokio::spawn(learn_cluster_id(
+    servers.push(tokio::spawn(learning::learn_cluster_id(
         engine.clone(),
         identity.clone(),
     )));
@@ -475,33 +473,4 @@ fn servers(
     engine.links.run(engine);
     servers.push(tokio::spawn(link::follow_members(engine.clone())));
     Ok(servers)
-}
-
-/// Logs who leads, when that changes: the first thing that is looked for after a failure.
-async fn tell_leader(engine: Arc<Engine>) {
-    let mut ended = engine.ended.clone();
-    let mut told = None;
-    while !*ended.borrow_and_update() {
-        let status = engine.store.status();
-        if let Some(leader) = status
-            .leader
-            .filter(|leader| told != Some((*leader, status.term)))
-        {
-            told = Some((leader, status.term));
-            tracing::info!(leader, term = status.term, "the cluster has a leader");
-        }
-        let _ = tokio::time::timeout(LEADER_POLL, ended.changed()).await;
-    }
-}
-
-/// The API may ask peers once the node belongs to a cluster.
-async fn learn_cluster_id(engine: Arc<Engine>, identity: Arc<Identity>) {
-    loop {
-        let cluster_id = engine.cluster_id();
-        if !cluster_id.is_empty() {
-            identity.set_cluster_id(cluster_id);
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

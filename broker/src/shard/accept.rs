@@ -54,7 +54,7 @@ pub(super) fn start(shard: &ShardRef, door: Door, listener: Arc<Listener>) -> io
     Ok(())
 }
 
-/// Takes connections until the node stops. 3.1.1 [MQTT-4.2-1]
+/// Takes connections until the node stops. [MQTT-4.2-1]
 async fn accept(shard: ShardRef, door: OpenDoor, listener: Arc<Listener>) {
     let engine = shard.borrow().engine.clone();
     let mut stopping = engine.stopping.clone();

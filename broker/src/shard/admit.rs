@@ -6,7 +6,7 @@
 //! wait in the slot, which exists from before the claim is proposed.
 
 use super::{
-    Shard, ShardRef, banning,
+    Shard, ShardRef, banning, claiming,
     connack::Welcome,
     connection::{Connection, ConnectionId},
     drive,
@@ -40,7 +40,6 @@ use raftmq_mqtt::{
     session::Session,
     topic_alias::OutboundAliases,
 };
-use raftmq_proto::v1;
 use raftmq_store::{
     ProposeError,
     table::{Outcome, Previous},
@@ -192,8 +191,8 @@ async fn claim(
             "this node does not serve now",
         ));
     }
-    let mut op = claim_op(request, listener, engine.node_id, stream, peer);
-    set_superuser(&mut op, screened.identity.superuser);
+    let mut op = claiming::claim_op(request, listener, engine.node_id, stream, peer);
+    claiming::set_superuser(&mut op, screened.identity.superuser);
     let durability = match listener.settings.session_expiry_seconds(request) {
         0 => Durability::Memory,
         _ => listener.settings.durability,
@@ -237,49 +236,6 @@ async fn claim(
         return Err(refusal);
     }
     Ok((key, won, screened))
-}
-
-fn claim_op(
-    request: &ConnectRequest,
-    listener: &Listener,
-    node_id: u64,
-    stream: &Transport,
-    peer: SocketAddr,
-) -> v1::Op {
-    let now_ms = super::wall_clock_ms();
-    let settings = &listener.settings;
-    let local_address = stream
-        .local_addr()
-        .map_or_else(|| listener.address.clone(), |addr| addr.to_string());
-    let attributes = v1::ClientAttributes {
-        username: request.user_name.clone().unwrap_or_default(),
-        protocol_version: u32::from(request.version.level()),
-        peer_address: peer.to_string(),
-        local_address,
-        keep_alive_seconds: u32::from(settings.keep_alive_seconds(request.keep_alive_seconds)),
-        connected_at_ms: now_ms,
-        superuser: false,
-    };
-    let claim = v1::ClaimSession {
-        client_id: request.client_id.clone(),
-        node_id,
-        clean_start: request.clean_start,
-        expiry_seconds: settings.session_expiry_seconds(request),
-        will: request.will.clone(),
-        attributes: Some(attributes),
-        now_ms,
-    };
-    v1::Op {
-        kind: Some(v1::op::Kind::ClaimSession(claim)),
-    }
-}
-
-fn set_superuser(op: &mut v1::Op, superuser: bool) {
-    if let Some(v1::op::Kind::ClaimSession(claim)) = &mut op.kind
-        && let Some(attributes) = &mut claim.attributes
-    {
-        attributes.superuser = superuser;
-    }
 }
 
 /// Another CONNECT won the identifier while this one was being answered.

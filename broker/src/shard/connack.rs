@@ -53,6 +53,7 @@ impl Welcome<'_> {
             shared_subscription_available: unless(settings.shared_subscription_available),
             server_keep_alive: (keep_alive != request.keep_alive_seconds).then_some(keep_alive),
             response_information,
+            // [MQTT-4.12.0-6]
             authentication_method: self.proof.map(|proof| proof.method),
             authentication_data: self.proof.map(|proof| &*proof.data),
             ..ConnAckProperties::default()

@@ -110,8 +110,10 @@ async fn exchange(
     let mut step = exchange.step(data.map(|data| &*data.0));
     loop {
         let data = match step {
+            // [MQTT-4.12.0-2]
             Step::Continue(data) => data,
             Step::Done(proven) => return Ok(proven),
+            // CONNACK says so, and the connection ends [MQTT-4.12.0-4].
             Step::Failed(denial) => return Err(refused_by_plugin(denial)),
         };
         let auth = answer(method.name(), ReasonCode::ContinueAuthentication, &data);

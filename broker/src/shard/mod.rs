@@ -11,9 +11,9 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`banning`], [`exchange`], [`admit`], [`connack`] | from a socket to an owned session |
+//! | [`accept`], [`opening`], [`handshake`], [`screening`], [`banning`], [`exchange`], [`admit`], [`claiming`], [`connack`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
-//! | [`publish`], [`deliver`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
+//! | [`publish`], [`deliver`], [`offering`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`ledger`], [`journaling`], [`recovery`] | what sessions are owed, on disk and back |
 //! | [`owed`] | messages kept for sessions of other nodes |
 //! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
@@ -28,6 +28,7 @@ mod admit;
 mod auto_subscribe;
 mod away;
 mod banning;
+mod claiming;
 mod connack;
 mod connection;
 mod deferred;
@@ -45,6 +46,7 @@ mod journaling;
 mod ledger;
 pub mod mailbox;
 mod noticing;
+mod offering;
 mod opening;
 mod owed;
 mod packets;

@@ -19,7 +19,7 @@ const NOT_READ: &str = "broker/tests/conformance";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     Code,
-    /// In a test, or its doc comment.
+    /// In a test, its doc comment, or a table or function that the test names.
     Test(String),
     /// In a file of tests, outside of each.
     BesideTests,
@@ -38,6 +38,32 @@ pub struct Mention {
 struct Test {
     name: String,
     lines: Range<usize>,
+}
+
+impl Test {
+    /// Whether it uses something of its file.
+    fn names(&self, lines: &[&str], item: &str) -> bool {
+        let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
+        let words = lines[self.lines.clone()].iter();
+        words
+            .flat_map(|line| line.split(|c| !is_of_name(c)))
+            .any(|word| word == item)
+    }
+}
+
+/// Name of the constant or function in which a line is, or whose comment it is.
+fn item_at<'t>(lines: &[&'t str], line: usize) -> Option<&'t str> {
+    let above = lines[..=line].iter().rev();
+    let above = above.take_while(|l| **l != "}" && **l != "];");
+    let below = lines[line..]
+        .iter()
+        .take_while(|l| l.starts_with("//") || !l.starts_with(' '));
+    above.chain(below).find_map(|line| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let is_head = !line.starts_with([' ', '/']);
+        is_head.then(|| words.find(|word| ["fn", "const"].contains(word)))??;
+        words.find(|word| !word.is_empty())
+    })
 }
 
 /// All ids in all sources.
@@ -77,10 +103,15 @@ fn in_file(file: &Path, text: &str) -> Vec<Mention> {
         true => 0,
         false => test_module(text),
     };
+    let lines: Vec<_> = text.lines().collect();
     ids(text)
         .into_iter()
         .map(|(key, line)| {
-            let test = tests.iter().find(|test| test.lines.contains(&line));
+            let own = tests.iter().find(|test| test.lines.contains(&line));
+            let test = own.or_else(|| {
+                let item = item_at(&lines, line).filter(|_| line >= first_test_line)?;
+                tests.iter().find(|test| test.names(&lines, item))
+            });
             let place = match test {
                 Some(test) => Place::Test(test.name.clone()),
                 None if line >= first_test_line => Place::BesideTests,
@@ -191,11 +222,11 @@ fn ids_are_told_apart_by_the_version_before_them() {
 
 #[test]
 fn an_id_belongs_to_the_test_whose_lines_hold_it() {
-    let text = "/// [MQTT-1.5.4-1]\n#[test]\nfn one() {\n    x(\"[MQTT-1.5.4-2]\");\n}\n\n// [MQTT-1.5.4-3]\nfn aid() {\n}\n";
+    let text = "const ROWS: [u8; 1] = [\n    1, // [MQTT-1.5.4-4]\n];\n\n/// [MQTT-1.5.4-1]\n#[test]\nfn one() {\n    x(ROWS, \"[MQTT-1.5.4-2]\");\n}\n\n// [MQTT-1.5.4-3]\nfn aid() {\n}\n";
     let places = in_file(Path::new("a/tests/b.rs"), text);
     let places: Vec<_> = places.into_iter().map(|mention| mention.place).collect();
     let one = || Place::Test("one".to_owned());
-    assert_eq!(places, [one(), one(), Place::BesideTests]);
+    assert_eq!(places, [one(), one(), one(), Place::BesideTests]);
 }
 
 #[test]

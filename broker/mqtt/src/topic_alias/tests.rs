@@ -99,7 +99,7 @@ impl Reader {
         assert_eq!(publish.payload, b"payload");
         let read = match publish.properties.topic_alias() {
             None => publish.topic.into(),
-            // The client's own rule is the broker's: nothing beyond its maximum [MQTT-3.3.2-11].
+            // The client's own rule is the broker's: nothing beyond its maximum.
             Some(alias) => self
                 .aliases
                 .resolve(alias, publish.topic, self.maximum)

@@ -2,7 +2,7 @@
 //!
 //! Bytes in, bytes out: no socket and no clock. Payload is unmasked where it lies and moved together, so that
 //! what comes out is the MQTT stream, whatever the frames were: packets may be split over frames and share
-//! one [MQTT-6.0.0-2]. Nothing is kept but the place within the frame, and the payload of a ping.
+//! one [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2]. Nothing is kept but the place within the frame, and the payload of a ping.
 
 /// Bytes of a control frame's payload at most (§5.5).
 const CONTROL_BYTES_MAX: usize = 125;
@@ -239,7 +239,7 @@ fn unmask(bytes: &mut [u8], mask: [u8; 4], phase: usize) {
     }
 }
 
-/// The header of a server's binary frame, which is whole and not masked [MQTT-6.0.0-1].
+/// The header of a server's binary frame, which is whole and not masked [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1].
 pub(crate) fn binary_header(payload_bytes: usize) -> Header {
     Header::new(BINARY, payload_bytes)
 }
@@ -314,7 +314,7 @@ mod tests {
         Ok((bytes, controls))
     }
 
-    /// [MQTT-6.0.0-2]
+    /// [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2]
     #[test]
     fn payload_of_several_frames_is_one_stream() {
         let mut bytes = frame(FIN | BINARY, b"ab", [1, 2, 3, 4]);
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(decoded(&bytes), Ok((b"abcdef".to_vec(), vec![ping])));
     }
 
-    /// [MQTT-6.0.0-1]
+    /// [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1]
     #[test]
     fn a_text_frame_is_an_error_with_its_status() {
         let error = decoded(&frame(FIN | TEXT, b"x", [0; 4]));

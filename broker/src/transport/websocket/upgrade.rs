@@ -107,7 +107,7 @@ fn accept_key(request: &httparse::Request<'_, '_>, path: &str) -> Result<String,
     Ok(STANDARD.encode(hash))
 }
 
-/// The subprotocol that is agreed upon is told [MQTT-6.0.0-4].
+/// The subprotocol that is agreed upon is told [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-4].
 fn switching(key: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// [MQTT-6.0.0-4]
+    /// [MQTT-6.0.0-4], 3.1.1 [MQTT-6.0.0-4]
     #[test]
     fn a_good_request_is_accepted_with_key_and_subprotocol() {
         let Answer::Accepted {

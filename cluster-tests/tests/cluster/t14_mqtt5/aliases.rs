@@ -129,7 +129,7 @@ impl Reader {
         };
         assert!(
             (1..=self.maximum).contains(&alias),
-            "[MQTT-3.3.2-11] {alias}"
+            "alias {alias} is beyond the maximum"
         );
         if named {
             self.topics.insert(alias, got.topic.clone());

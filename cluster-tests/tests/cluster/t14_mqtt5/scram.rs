@@ -76,7 +76,7 @@ fn with(text: &str) -> [Property; 2] {
     [method(), (id::AUTHENTICATION_DATA, packet::string(text))]
 }
 
-/// The data of a packet, which has to name the method [MQTT-4.12.0-5].
+/// The data of a packet, which has to name the method.
 fn data(properties: &[Property]) -> String {
     let named = find(properties, id::AUTHENTICATION_METHOD);
     assert_eq!(named, Some(&*packet::string(METHOD)));
@@ -84,7 +84,7 @@ fn data(properties: &[Property]) -> String {
     String::from_utf8_lossy(&data[2..]).into_owned()
 }
 
-/// The server's challenge in an AUTH that asks to go on [MQTT-4.12.0-2].
+/// The server's challenge in an AUTH that asks to go on.
 fn challenge(frame: &Frame) -> String {
     assert_eq!((frame.kind(), frame.body[0]), (15, CONTINUE), "{frame:?}");
     data(&of_reason(frame))

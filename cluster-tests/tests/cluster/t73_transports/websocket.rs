@@ -37,7 +37,7 @@ async fn another_path_and_another_subprotocol_are_refused() {
     assert_eq!(status(address, "/mqtt", "soap").await, 400);
 }
 
-/// [MQTT-6.0.0-1]
+/// [MQTT-6.0.0-1], 3.1.1 [MQTT-6.0.0-1]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_text_frame_closes_the_connection() {
     let cluster = one_node(&Authority::new("ca")).await;
@@ -55,7 +55,7 @@ async fn a_text_frame_closes_the_connection() {
     }
 }
 
-/// [MQTT-6.0.0-2]
+/// [MQTT-6.0.0-2], 3.1.1 [MQTT-6.0.0-2]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn packets_share_frames_and_are_split_over_them() {
     let cluster = one_node(&Authority::new("ca")).await;
