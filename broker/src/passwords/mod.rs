@@ -3,13 +3,13 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`hash`] | one password and its hash: Argon2id (RFC 9106), or PBKDF2 as mosquitto has it |
-//! | [`file`](mod@file) | reading a whole file, and finding a user in it |
-//! | [`edit`] | changing one line of it |
-//! | [`command`] | `raftmq passwd` |
+//! | `hash` | one password and its hash: Argon2id (RFC 9106), or PBKDF2 as mosquitto has it |
+//! | `file` | reading a whole file, and finding a user in it |
+//! | `edit` | changing one line of it |
+//! | `command` | `raftmq passwd` |
 //!
 //! It knows nothing of clients: that a user who is not there takes as long as one who is, is offered here
-//! ([`file::Passwords::candidate`]) and used by the plugin `rmqtt-auth-file`.
+//! (`file::Passwords::candidate`) and used by the plugin `rmqtt-auth-file`.
 
 mod command;
 mod edit;
