@@ -132,6 +132,9 @@ impl From<&Ban> for Row {
     }
 }
 
+/// Characters of what people write, each.
+const TEXT_CHARS_MAX: usize = 256;
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(rename = "BanRequest")]
 struct BanBody {
@@ -162,6 +165,12 @@ impl BanBody {
         };
         if until_ms.is_some_and(|until| until <= now_ms) {
             let message = "The ban would have ended already.";
+            return Err(ApiError::new(Code::InvalidBan, message));
+        }
+        let texts = [&self.by, &self.reason];
+        let mut texts = texts.into_iter().flatten();
+        if texts.any(|text| text.chars().count() > TEXT_CHARS_MAX) {
+            let message = format!("by and reason have at most {TEXT_CHARS_MAX} characters each.");
             return Err(ApiError::new(Code::InvalidBan, message));
         }
         Ok(Ban {

@@ -327,7 +327,13 @@ impl Shard {
             resolver.moved_away(&table, publication.topic, routed_at)
         };
         let now_ms = self.clock.unix_ms();
-        for subscriber in moved {
+        // What comes late is given to every shard; the session was that of one.
+        let shards = self.engine.mailboxes.len();
+        let own = moved
+            .into_iter()
+            .filter(|left| shard_of(&left.client_id, shards) == self.id);
+        let own: Vec<_> = own.collect();
+        for subscriber in own {
             let Some(delivery) = super::deliver::delivery_for(&subscriber, publication) else {
                 continue;
             };

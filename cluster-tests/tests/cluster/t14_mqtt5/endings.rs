@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use raftmq_cluster_tests::{Cluster, RawClient, SOON, Setup, packet};
+use raftmq_cluster_tests::{Cluster, RawClient, SOON, Setup, eventually, packet};
 
 use super::wire::{Property, asked, connect_with, find, of_connack, open, subscribed, text};
 
@@ -53,6 +53,21 @@ async fn a_will_does_not_wait_longer_than_its_session() {
     assert!(lost.elapsed() >= Duration::from_millis(900));
 }
 
+/// Waits until the node's table shows that the client has left; whoever comes before that takes the session
+/// over as it was.
+async fn released(cluster: &Cluster, node: u64, client_id: &str) {
+    eventually("the client has left", SOON, async || {
+        let path = format!("/api/v1/clients/{client_id}");
+        let answer = cluster.node(node).http().try_get(&path).await?;
+        match answer.status {
+            404 => Ok(()),
+            _ if answer.body.contains(r#""connected":false"#) => Ok(()),
+            _ => Err(answer.body),
+        }
+    })
+    .await;
+}
+
 /// §3.14.2.2.2
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disconnect_may_shorten_the_session_and_prolong_one_that_outlives_its_connection() {
@@ -65,6 +80,7 @@ async fn disconnect_may_shorten_the_session_and_prolong_one_that_outlives_its_co
             .send(&packet::framed(0xE0, &[vec![0], told].concat()))
             .await;
         assert_eq!(client.frames_until_closed(SOON).await, []);
+        released(&cluster, 2, "client").await;
         if told_seconds > asked_seconds {
             // The time passes that the session would not have outlived.
             tokio::time::sleep(Duration::from_millis(2_500)).await;
