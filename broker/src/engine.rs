@@ -129,6 +129,19 @@ impl Engine {
         link::take_session(self, &self.links.list()[place], request).await
     }
 
+    /// Asks another node to take in what a client that has connected here has said there.
+    ///
+    /// # Errors
+    /// The node is unknown or does not answer.
+    pub async fn hear_out(
+        &self,
+        node: u64,
+        request: v1::HearOutRequest,
+    ) -> Result<(), tonic::Status> {
+        let place = self.links.place_of(node);
+        link::hear_out(self, &self.links.list()[place], request).await
+    }
+
     /// Tells another node that the state of a session which it handed out is on this node's disk.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ mod sender;
 mod vitals;
 
 pub use outbox::{Chunk, Link, Returned};
-pub use questions::{confirm_session, settle, take_session};
+pub use questions::{confirm_session, hear_out, settle, take_session};
 pub use receiver::{BatchGate, LinkService};
 pub use registry::{
     CONNECTION_WINDOW, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT, LinkList, Links, STREAM_WINDOW,

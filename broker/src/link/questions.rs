@@ -49,3 +49,17 @@ pub async fn confirm_session(
     let mut client = LinkClient::new(way(engine, link)?);
     client.confirm_session(request).await.map(drop)
 }
+
+/// Asks the peer to take in what a client that has connected here has said there, and to wait until it is in
+/// the table.
+///
+/// # Errors
+/// The peer does not answer.
+pub async fn hear_out(
+    engine: &Engine,
+    link: &Link,
+    request: v1::HearOutRequest,
+) -> Result<(), Status> {
+    let mut client = LinkClient::new(way(engine, link)?);
+    client.hear_out(request).await.map(drop)
+}

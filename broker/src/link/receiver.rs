@@ -4,7 +4,7 @@ use crate::{
     engine::Engine,
     router::{ShardSet, TopicCache},
     shard::{
-        ShardId, forget_session, hand_out_session,
+        ShardId, forget_session, hand_out_session, hear_out_client,
         mailbox::{Gate, Mail},
         shard_of,
     },
@@ -113,6 +113,15 @@ impl Progress {
 }
 
 impl LinkService {
+    fn expect_cluster(&self, cluster_id: &str) -> Result<(), Status> {
+        if cluster_id == self.engine.cluster_id() {
+            return Ok(());
+        }
+        Err(Status::failed_precondition(
+            "this node belongs to another cluster",
+        ))
+    }
+
     /// For the peers of this engine.
     pub fn new(engine: Arc<Engine>) -> LinkService {
         LinkService {
@@ -306,11 +315,7 @@ impl link_server::Link for LinkService {
         request: Request<v1::SettleRequest>,
     ) -> Result<Response<v1::SettleReply>, Status> {
         let request = request.into_inner();
-        if request.cluster_id != self.engine.cluster_id() {
-            return Err(Status::failed_precondition(
-                "this node belongs to another cluster",
-            ));
-        }
+        self.expect_cluster(&request.cluster_id)?;
         self.engine.flush_shards().await;
         // Without a link nothing has been sent there yet.
         if let Some(link) = self.engine.links.find(request.from_node_id) {
@@ -324,11 +329,7 @@ impl link_server::Link for LinkService {
         request: Request<v1::TakeSessionRequest>,
     ) -> Result<Response<v1::TakeSessionReply>, Status> {
         let request = request.into_inner();
-        if request.cluster_id != self.engine.cluster_id() {
-            return Err(Status::failed_precondition(
-                "this node belongs to another cluster",
-            ));
-        }
+        self.expect_cluster(&request.cluster_id)?;
         self.engine.settle_all().await;
         let reply = hand_out_session(&self.engine, request).await;
         reply
@@ -341,13 +342,19 @@ impl link_server::Link for LinkService {
         request: Request<v1::ConfirmSessionRequest>,
     ) -> Result<Response<v1::ConfirmSessionReply>, Status> {
         let request = request.into_inner();
-        if request.cluster_id != self.engine.cluster_id() {
-            return Err(Status::failed_precondition(
-                "this node belongs to another cluster",
-            ));
-        }
+        self.expect_cluster(&request.cluster_id)?;
         forget_session(&self.engine, request);
         Ok(Response::new(v1::ConfirmSessionReply {}))
+    }
+
+    async fn hear_out(
+        &self,
+        request: Request<v1::HearOutRequest>,
+    ) -> Result<Response<v1::HearOutReply>, Status> {
+        let request = request.into_inner();
+        self.expect_cluster(&request.cluster_id)?;
+        hear_out_client(&self.engine, request).await;
+        Ok(Response::new(v1::HearOutReply {}))
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     handshake::{Adopted, Newcomer, send_refusal},
     noticing::client_of,
     permission::ClientIdentity,
+    releasing,
     screening::{self, Refusal, Screened},
     shard_of,
     slots::{Slot, SlotKey},
@@ -191,6 +192,7 @@ async fn claim(
             "this node does not serve now",
         ));
     }
+    releasing::await_earlier(shard, &request.client_id).await;
     let mut op = claiming::claim_op(request, listener, engine.node_id, stream, peer);
     claiming::set_superuser(&mut op, screened.identity.superuser);
     let durability = match listener.settings.session_expiry_seconds(request) {
@@ -362,8 +364,7 @@ impl Shard {
             .as_ref()
             .is_some_and(|p| u64::from(p.epoch) == slot.epoch && slot.epoch != 0);
         if !won.session_present && (is_ours || slot.epoch != 0) {
-            let new = Session::new(settings.outbound_limits);
-            let old = std::mem::replace(&mut slot.session, new);
+            let old = slot.session.begin_anew(settings.outbound_limits);
             let client = client_of(slot);
             self.count_discarded(client, &old);
         }

@@ -8,7 +8,7 @@ use raftmq_api::counters::Metric;
 use raftmq_mqtt::codec::{Diagnostics, Disconnect, ReasonCode, Version};
 use raftmq_proto::v1;
 use raftmq_store::table::{Outcome, Refusal};
-use std::{rc::Rc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Why a connection ends.
@@ -129,6 +129,7 @@ impl Shard {
         };
         slot.session.inbound.connection_lost();
         slot.expiry_seconds = expiry_seconds.unwrap_or(slot.expiry_seconds);
+        let client_id = slot.client_id.clone();
         let release = v1::ReleaseSession {
             client_id: slot.client_id.to_string(),
             epoch: slot.epoch,
@@ -140,15 +141,17 @@ impl Shard {
         if slot.expiry_seconds == 0 && slot.claims == 0 {
             self.discard(key);
         }
-        self.release(release);
+        self.release(&client_id, release);
     }
 
     /// Proposes the release until it is decided. It is given up when the node's life in the cluster
     /// ends: then the cluster has released all its sessions itself.
-    fn release(&self, release: v1::ReleaseSession) {
+    fn release(&mut self, client_id: &Arc<str>, release: v1::ReleaseSession) {
         let engine = self.engine.clone();
         let life = engine.life();
+        let under_way = self.releasing(client_id);
         tokio::task::spawn_local(async move {
+            let _under_way = under_way;
             let op = v1::Op {
                 kind: Some(v1::op::Kind::ReleaseSession(release)),
             };

@@ -19,6 +19,7 @@
 //! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
 //! | [`permission`] | what plugins say about what a client does |
 //! | [`depart`], [`events`], [`away`] | ends of connections and sessions, and moves to other nodes |
+//! | [`releasing`] | what a client said here before it went elsewhere |
 //! | [`flapping`] | clients whose connections break all the time |
 //! | [`telling`], [`noticing`] | what listeners to the node's events, and plugins, are told |
 //! | [`flush`], [`sweep`] | once a turn, once a second |
@@ -54,6 +55,7 @@ mod permission;
 mod publish;
 mod pumping;
 mod recovery;
+mod releasing;
 mod runtime;
 mod screening;
 mod slots;
@@ -92,6 +94,7 @@ pub use inspect::{LiveSession, Load, SubscribeRefusal};
 pub(crate) use inspect::{
     subscribe as subscribe_in_session, unsubscribe as unsubscribe_in_session,
 };
+pub(crate) use releasing::hear_out_client;
 pub use runtime::{Doors, ShardThreads, start};
 pub(crate) use subscribe::publication_of;
 pub(crate) use transfer::{forget_session, hand_out_session};
@@ -132,6 +135,7 @@ pub struct Shard {
     extensions: ExtensionsView,
     /// States of sessions that moved to another node, until that node asks for them.
     departed: HashMap<(Arc<str>, u64), transfer::Departed>,
+    releasing: releasing::Releasing,
     /// What other nodes' sessions get from this one.
     owed: owed::AllOwed,
     ledger: ledger::Ledger,
@@ -228,6 +232,7 @@ impl Shard {
             drops: DropTally::default(),
             notices: Vec::new(),
             departed: HashMap::new(),
+            releasing: releasing::Releasing::default(),
             paused: Vec::new(),
             pause_ticker: None,
             read_buffer: vec![0; READ_BUFFER_BYTES],

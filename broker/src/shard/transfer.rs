@@ -265,8 +265,8 @@ impl Shard {
         if slot.importing {
             return;
         }
-        let empty = Session::new(self.engine.settings.outbound_limits);
-        let session = std::mem::replace(&mut slot.session, empty);
+        let limits = self.engine.settings.outbound_limits;
+        let session = slot.session.begin_anew(limits);
         let departed = Departed::new(session, slot.journaled.take(), slot.created_at_ms);
         let (client_id, is_claimed) = (slot.client_id.clone(), slot.claims > 0);
         let is_journaled = departed.journaled.is_some();

@@ -63,6 +63,14 @@ pub enum Settled {
 }
 
 impl Inbound {
+    /// That of another session in the same place: no ticket of this one means anything to it.
+    pub(super) fn successor(&self) -> Inbound {
+        Inbound {
+            front: self.front + self.acks.len() as u64,
+            ..Inbound::default()
+        }
+    }
+
     /// Looks at a publish with QoS 1 or 2.
     pub fn accept(&mut self, qos: QoS, packet_id: u16, wire: &mut Wire<'_>) -> Acceptance {
         if qos != QoS::ExactlyOnce {

@@ -42,4 +42,12 @@ impl Session {
             inbound: Inbound::default(),
         }
     }
+
+    /// A new session in the place of this one, which is returned. What others still have to answer of the old
+    /// one finds nothing in the new one.
+    pub fn begin_anew(&mut self, limits: OutboundLimits) -> Session {
+        let mut new = Session::new(limits);
+        new.inbound = self.inbound.successor();
+        std::mem::replace(self, new)
+    }
 }

@@ -333,6 +333,24 @@ fn acknowledgements_leave_in_the_order_of_the_publishes() {
     assert_eq!(peer.sent(), [0x40, 2, 0, 1, 0x40, 2, 0, 2, 0x40, 2, 0, 3]);
 }
 
+#[test]
+fn what_an_earlier_session_waited_for_acknowledges_nothing_of_the_next() {
+    let mut peer = Peer::with_window(1);
+    let old = peer.session.inbound.defer(AtLeastOnce, 1);
+    let limits = OutboundLimits {
+        queue_messages_max: 3,
+        queue_drop: QueueDrop::Newest,
+        queue_qos_0: QueuedQos0::Dropped,
+    };
+    let earlier = peer.session.begin_anew(limits);
+    assert_eq!(earlier.inbound.deferred(), 1);
+    let new = peer.session.inbound.defer(AtLeastOnce, 1);
+    complete(&mut peer, old);
+    assert_eq!(peer.sent(), []);
+    complete(&mut peer, new);
+    assert_eq!(peer.sent(), [0x40, 2, 0, 1]);
+}
+
 /// [MQTT-4.3.3-10]
 #[test]
 fn a_repeated_qos_2_publish_is_not_routed_again_until_it_is_released() {

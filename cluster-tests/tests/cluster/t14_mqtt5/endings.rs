@@ -53,8 +53,7 @@ async fn a_will_does_not_wait_longer_than_its_session() {
     assert!(lost.elapsed() >= Duration::from_millis(900));
 }
 
-/// Waits until the node's table shows that the client has left; whoever comes before that takes the session
-/// over as it was.
+/// Waits until the node's table shows that the client has left.
 async fn released(cluster: &Cluster, node: u64, client_id: &str) {
     eventually("the client has left", SOON, async || {
         let path = format!("/api/v1/clients/{client_id}");
@@ -147,4 +146,44 @@ async fn retain_handling_says_when_retained_messages_are_sent() {
         let expected = if comes { 3 } else { 13 };
         assert_eq!(next.kind(), expected, "{handling} {exists}");
     }
+}
+
+/// What a client says last on one node counts before its next connection to another one, however soon that
+/// comes: a session that it ended is not found again, a will that it took back is not published.
+/// [MQTT-3.14.4-3], §3.14.2.2.2
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_word_on_one_node_comes_before_the_first_on_another() {
+    const ROUNDS: u64 = 60;
+    let cluster = Cluster::start(3).await;
+    let mut watcher = cluster.connect(2, "watcher").open().await;
+    watcher.subscribed("will", 1).await;
+    for round in 0..ROUNDS {
+        let (from, to) = (1 + round % 3, 1 + (round + 1 + round / 3 % 2) % 3);
+        let mut client = RawClient::open(cluster.node(from).mqtt()).await;
+        let request = connect_with_will("hasty", 3_600, "will", 0);
+        assert_eq!(asked(&mut client, &request, 2).await.connack_code(), 0);
+        // The next connection is ready to send when the last word is said, and waits for nothing.
+        let mut next = RawClient::open(cluster.node(to).mqtt()).await;
+        let told = super::wire::block(&[expiry(0)]);
+        client
+            .send(&packet::framed(0xE0, &[vec![0], told].concat()))
+            .await;
+        let connect = connect_with("hasty", 0, &[expiry(3_600)]);
+        let connack = asked(&mut next, &connect, 2).await;
+        let session_present = connack.body[0];
+        assert_eq!(
+            (connack.connack_code(), session_present),
+            (0, 0),
+            "round {round}, {from} to {to}"
+        );
+    }
+    let mut last = cluster.connect(1, "last").open().await;
+    last.publish("will", 1, "no will before this")
+        .await
+        .expect("acknowledged");
+    assert_eq!(
+        watcher.next_message(SOON).await.payload,
+        "no will before this"
+    );
+    last.disconnect().await;
 }
