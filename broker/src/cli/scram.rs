@@ -1,15 +1,15 @@
 //! `raftmq scram NAME`: makes a user's line for the plugin raftmq-auth-scram.
 
 use super::{Job, Refusal};
-use crate::scram::{ITERATIONS_DEFAULT, Verifier, prepared};
+use crate::{
+    passwords::prompt,
+    scram::{ITERATIONS_DEFAULT, Verifier, prepared},
+};
 use clap::Args;
 use rand::random;
-use std::io::{self, IsTerminal, Read};
 
 /// Bytes of a new salt.
 const SALT_BYTES: usize = 16;
-/// Bytes of a password that are read.
-const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
 
 #[derive(Args)]
 pub(super) struct ScramArgs {
@@ -22,13 +22,9 @@ pub(super) struct ScramArgs {
 }
 
 impl ScramArgs {
-    /// Reads the password from standard input: its first line.
+    /// Asks for the password at a terminal, or reads a line of standard input.
     pub fn job(self) -> Result<Job, Refusal> {
-        let input = io::stdin();
-        if input.is_terminal() {
-            eprintln!("Password of {} (it is shown as you type):", self.name);
-        }
-        let password = first_line(input.lock()).map_err(Refusal::Usage)?;
+        let password = prompt::password().map_err(|error| Refusal::Usage(error.to_string()))?;
         self.line(&password, &random::<[u8; SALT_BYTES]>())
             .map(Job::Print)
             .map_err(|problem| Refusal::Usage(problem.to_owned()))
@@ -43,17 +39,6 @@ impl ScramArgs {
             .ok_or("the password has characters that no password may have (RFC 4013)")?;
         Ok(format!("{} = \"{verifier}\"\n", key_of_toml(&name)))
     }
-}
-
-/// The line may be ended by the terminal or by the end of the file.
-fn first_line(input: impl Read) -> Result<String, String> {
-    let mut text = String::new();
-    input
-        .take(PASSWORD_BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("standard input: {error}"))?;
-    let line = text.lines().next().unwrap_or_default();
-    Ok(line.to_owned())
 }
 
 /// A key in quotation marks, unless it needs none.
@@ -95,12 +80,5 @@ mod tests {
         assert!(line("", "pencil").is_err());
         assert!(line("alice", "").is_err());
         assert!(line("alice", "bell\u{7}").is_err());
-    }
-
-    #[test]
-    fn only_the_first_line_is_the_password() {
-        for text in ["pencil", "pencil\n", "pencil\r\nmore\n"] {
-            assert_eq!(first_line(text.as_bytes()).as_deref(), Ok("pencil"));
-        }
     }
 }

@@ -5,12 +5,9 @@ use super::{
     edit::{self, Before},
     file::NAME_BYTES_MAX,
     hash::PasswordHash,
+    prompt::{self, PromptError},
 };
-use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
-use std::{
-    io::{self, BufRead, Write},
-    path::PathBuf,
-};
+use std::{io, path::PathBuf};
 
 /// What is to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +40,16 @@ pub enum PasswdError {
     /// The user to be deleted is not there.
     #[error("there is no user {0:?} in it")]
     UnknownUser(String),
-    /// The two passwords that were typed differ.
-    #[error("the passwords differ")]
-    Differ,
+    /// No password was given.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
     /// An empty password would let everybody in who leaves it out.
     #[error("the password is empty")]
     Empty,
     /// It could not be hashed.
     #[error("the password could not be hashed: {0}")]
     Hash(String),
-    /// The file or the terminal.
+    /// The file.
     #[error("{0}: {1}")]
     Io(String, io::Error),
 }
@@ -66,7 +63,7 @@ pub fn change(change: &Change) -> Result<(), PasswdError> {
     let shown = change.file.display().to_string();
     let failed = |error| PasswdError::Io(shown.clone(), error);
     let hash = match change.wish {
-        Wish::Set => Some(hashed(&password()?)?),
+        Wish::Set => Some(hashed(&prompt::password()?)?),
         Wish::Delete => None,
     };
     let text = edit::text_or_nothing(&change.file).map_err(failed)?;
@@ -94,59 +91,6 @@ fn hashed(password: &str) -> Result<String, PasswdError> {
     }
     let hash = PasswordHash::of(password.as_bytes()).map_err(PasswdError::Hash)?;
     Ok(hash.to_string())
-}
-
-/// Asks twice at a terminal; takes one line from anything else.
-fn password() -> Result<String, PasswdError> {
-    if !isatty(io::stdin()) {
-        return read_line();
-    }
-    let _hidden = Hidden::begin();
-    let first = asked("Password: ")?;
-    match asked("The same again: ")? == first {
-        true => Ok(first),
-        false => Err(PasswdError::Differ),
-    }
-}
-
-fn asked(question: &str) -> Result<String, PasswdError> {
-    let mut stderr = io::stderr().lock();
-    // Nobody sees a question that cannot be written; the answer counts all the same.
-    let _ = stderr.write_all(question.as_bytes());
-    let answer = read_line();
-    let _ = stderr.write_all(b"\n");
-    answer
-}
-
-fn read_line() -> Result<String, PasswdError> {
-    let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
-    read.map_err(|error| PasswdError::Io("standard input".into(), error))?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// A terminal that does not show what is typed, until it is dropped.
-struct Hidden(Option<Termios>);
-
-impl Hidden {
-    fn begin() -> Hidden {
-        let hide = || {
-            let before = tcgetattr(io::stdin()).ok()?;
-            let mut mode = before.clone();
-            mode.local_modes.remove(LocalModes::ECHO);
-            tcsetattr(io::stdin(), OptionalActions::Flush, &mode).ok()?;
-            Some(before)
-        };
-        Hidden(hide())
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | `file` | reading a whole file, and finding a user in it |
 //! | `edit` | changing one line of it |
 //! | `command` | `raftmq passwd` |
+//! | `prompt` | asking for a password, also for `raftmq scram` |
 //!
 //! It knows nothing of clients: that a user who is not there takes as long as one who is, is offered here
 //! (`file::Passwords::candidate`) and used by the plugin `rmqtt-auth-file`.
@@ -15,5 +16,6 @@ mod command;
 mod edit;
 pub(crate) mod file;
 pub(crate) mod hash;
+pub(crate) mod prompt;
 
 pub use command::{Change, PasswdError, Wish, change};

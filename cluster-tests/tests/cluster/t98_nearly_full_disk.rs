@@ -21,6 +21,7 @@ async fn answers(publisher: &Client, topic: &str, expected: impl Fn(u8) -> bool)
     .await
 }
 
+/// 3.1.1 [MQTT-4.8.0-2]: what cannot be taken in ends the connection that it came on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_nearly_full_disk_refuses_what_would_have_to_be_kept_and_loses_nothing() {
     let mut cluster = Setup::nodes(1).build();
