@@ -80,6 +80,7 @@ function facts(row) {
     ["Node", String(row.node_id)],
     ["User", user(row)],
     ["Address", `${row.ip_address}:${row.port}`],
+    ["Listener", row.listener || "not known"],
     ["MQTT", VERSIONS[row.proto_ver] ?? String(row.proto_ver)],
     ["Connected at", row.connected_at],
     row.connected ? null : ["Disconnected at", row.disconnected_at],

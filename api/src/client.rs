@@ -99,6 +99,28 @@ impl Client {
         token: Option<&str>,
         authorities: Option<&Path>,
     ) -> Result<Self, ClientError> {
+        let client = Self::that_trusts(url, token, |host| Trust::new(host, authorities))?;
+        if client.trust.is_none() && authorities.is_some() {
+            let why = "is not https://, so there is no certificate to prove";
+            return Err(ClientError::Usage(format!("'{url}' {why}")));
+        }
+        Ok(client)
+    }
+
+    /// A client of a server on its own machine. With `https`, the server has to show the first certificate of
+    /// this PEM file, which need not be for the name or the address in `url`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn beside(url: &str, certificate: &Path) -> Result<Self, ClientError> {
+        Self::that_trusts(url, None, |host| Trust::exactly(host, certificate))
+    }
+
+    fn that_trusts(
+        url: &str,
+        token: Option<&str>,
+        trust: impl FnOnce(&str) -> Result<Trust, String>,
+    ) -> Result<Self, ClientError> {
         let wrong = |why: &str| ClientError::Usage(format!("'{url}' {why}"));
         let uri: Uri = url
             .parse()
@@ -107,14 +129,9 @@ impl Client {
         if !encrypted && uri.scheme() != Some(&Scheme::HTTP) {
             return Err(wrong("has to begin with http:// or https://"));
         }
-        if !encrypted && authorities.is_some() {
-            return Err(wrong(
-                "is not https://, so there is no certificate to prove",
-            ));
-        }
         let host = uri.host().ok_or_else(|| wrong("names no host"))?;
         let host = host.trim_matches(['[', ']']).to_owned();
-        let trust = encrypted.then(|| Trust::new(&host, authorities));
+        let trust = encrypted.then(|| trust(&host));
         let default_port = if encrypted {
             DEFAULT_TLS_PORT
         } else {
@@ -142,6 +159,14 @@ impl Client {
     /// The server's address as it was given.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// GET of a path.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn get(&self, path: &str) -> Result<Reply, ClientError> {
+        self.send(Method::GET, path, None).await
     }
 
     /// Asks and waits for the whole answer, whatever its status.

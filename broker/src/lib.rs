@@ -15,6 +15,7 @@ mod drain;
 mod engine;
 mod events;
 mod gauges;
+pub mod health;
 mod journal;
 mod link;
 mod listener;

@@ -3,7 +3,7 @@
 
 use raftmq::{
     cli::{self, Job, Lifetime, Serve},
-    config, ctl, dev, logging,
+    config, ctl, dev, health, logging,
     node::{Addresses, HttpFace, Node},
     passwords,
 };
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Err(refusal) => refusal.report(),
         Ok(Job::Print(text)) => cli::show(&text),
         Ok(Job::Develop(plan)) => report(dev::run(&plan)),
+        Ok(Job::Health(question)) => report(health::run(&question)),
         Ok(Job::Control(plan)) => report(ctl::run(*plan)),
         Ok(Job::Passwd(change)) => report(passwords::change(&change)),
         Ok(Job::Serve(serve)) => report(run(*serve)),

@@ -107,6 +107,7 @@ impl Settings {
         if let Some(queue) = listener.max_queued_messages {
             self.outbound_limits.queue_messages_max = u32::try_from(queue).unwrap_or(u32::MAX);
         }
+        self.durability = listener.sessions.unwrap_or(self.durability);
         let levels = listener.max_topic_levels;
         self.max_topic_levels = levels.unwrap_or(self.max_topic_levels);
         self.proxy_protocol = listener.proxy_protocol.unwrap_or(self.proxy_protocol);
@@ -173,6 +174,14 @@ impl Settings {
             Some(asked) => asked.min(self.session_expiry_seconds_max),
             None if request.clean_start => 0,
             None => self.session_expiry_default_seconds,
+        }
+    }
+
+    /// Where what the session is owed is kept. One that ends with its connection is owed nothing.
+    pub fn durability_of(&self, request: &ConnectRequest) -> Durability {
+        match self.session_expiry_seconds(request) {
+            0 => Durability::Memory,
+            _ => self.durability,
         }
     }
 

@@ -1,14 +1,18 @@
 //! Which server a client believes: one whose certificate comes from somebody it trusts and is for the
-//! name that was asked for. There is no way around it.
+//! name that was asked for; or, for a client on the server's own machine, exactly the one in the server's file,
+//! whatever names it has. There is no way around it.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -35,6 +39,32 @@ impl Trust {
             .map_err(|_| format!("'{host}' is no name that a certificate can be for"))?;
         Ok(Self {
             config: Arc::new(tls_config(authorities)?),
+            server,
+        })
+    }
+
+    /// Trusts a server that has the first certificate of a PEM file, and its key.
+    pub(super) fn exactly(host: &str, file: &Path) -> Result<Self, String> {
+        let server = ServerName::try_from(host.to_owned())
+            .map_err(|_| format!("'{host}' is no name that a server can have"))?;
+        let chain = certificates(file).map_err(|error| error.to_string())?;
+        let certificate = chain.into_iter().next();
+        let certificate = certificate.ok_or_else(|| "has no certificate".to_owned())?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| error.to_string())?;
+        let verifier = Arc::new(Exactly {
+            certificate,
+            provider,
+        });
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let mut config = builder.with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            config: Arc::new(config),
             server,
         })
     }
@@ -82,5 +112,54 @@ fn of_this_machine() -> Result<RootCertStore, String> {
     match roots.is_empty() {
         true => Err("this machine trusts no certificates; name a file: --ca FILE".to_owned()),
         false => Ok(roots),
+    }
+}
+
+/// Believes one certificate. That the server has its key is proved by its signature.
+#[derive(Debug)]
+struct Exactly {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Exactly {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match *end_entity == self.certificate {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -42,6 +42,7 @@ fn names_match(filter: &ClientFilter, row: &ClientRow) -> bool {
     is(&filter.client_id, &row.client_id)
         && is(&filter.username, username)
         && is(&filter.ip_address, split_address(&row.peer_address).0)
+        && is(&filter.listener, &row.listener)
         && has(&filter.like_client_id, &row.client_id)
         && has(&filter.like_username, username)
 }
@@ -114,6 +115,7 @@ mod tests {
         let row = ClientRow {
             client_id: "sensor-1".into(),
             peer_address: "10.0.0.1:5".into(),
+            listener: "tls".into(),
             connected: true,
             protocol_version: 5,
             created_at_ms: 1000,
@@ -133,6 +135,20 @@ mod tests {
             (
                 ClientFilter {
                     client_id: Some("sensor".into()),
+                    ..f()
+                },
+                false,
+            ),
+            (
+                ClientFilter {
+                    listener: Some("tls".into()),
+                    ..f()
+                },
+                true,
+            ),
+            (
+                ClientFilter {
+                    listener: Some("mqtt".into()),
                     ..f()
                 },
                 false,

@@ -25,6 +25,8 @@ pub(super) struct ClientJson<'a> {
     ip_address: &'a str,
     keepalive: u32,
     last_will: Option<WillJson<'a>>,
+    /// By which it connected last: `mqtt` for the one at `mqtt.addr`; empty when that is not known.
+    listener: &'a str,
     max_inflight: u64,
     max_mqueue: u64,
     max_subscriptions: u64,
@@ -82,6 +84,7 @@ impl<'a> From<&'a ClientRow> for ClientJson<'a> {
             ip_address,
             keepalive: row.keep_alive_seconds,
             last_will: row.will.as_ref().map(WillJson::from),
+            listener: &row.listener,
             max_inflight: row.inflight_max,
             max_mqueue: row.queue_max,
             max_subscriptions: row.subscriptions_max,

@@ -49,11 +49,15 @@ Operation::text("kick_client", "Disconnect a client and end its session", Text::
 }
 
 /// The conditions of the list but `connected` and those on queues.
-pub(super) fn parameters() -> [Parameter; 12] {
+pub(super) fn parameters() -> [Parameter; 13] {
     [
         query::text("clientid", "Client identifier."),
         query::text("username", "User name."),
         query::text("ip_address", "Address of the client, without its port."),
+        query::text(
+            "listener",
+            "Name of the listener by which it connected last; `mqtt` for the one at `mqtt.addr`.",
+        ),
         query::boolean("clean_start", "Whether it connected with a clean start."),
         query::boolean("session_present", "Whether it came back to a session."),
         query::number("proto_ver", 255, "Protocol level: 3, 4 or 5."),
@@ -91,6 +95,7 @@ pub(super) fn filter(query: &Parameters) -> Result<ClientFilter, ApiError> {
         client_id: query.text("clientid"),
         username: query.text("username"),
         ip_address: query.text("ip_address"),
+        listener: query.text("listener"),
         connected: None,
         clean_start: query.boolean("clean_start")?,
         session_present: query.boolean("session_present")?,

@@ -69,6 +69,7 @@ async fn a_connected_client_has_the_fields_of_both_generations() {
         "disconnected_at": "", "disconnected_reason": "", "expiry_interval": 7200,
         "extra_attrs": 0, "inflight": 0, "ip_address": "10.0.0.9", "keepalive": 60,
         "last_will": {"message": "dGVzdCAvdGVzdC9sd3QgLi4u", "qos": 1, "retain": false, "topic": "/test/lwt"},
+        "listener": "mqtt",
         "max_inflight": 16, "max_mqueue": 1000, "max_subscriptions": 0, "mqueue_len": 0,
         "node_id": 1, "port": 10839, "proto_ver": 4, "session_present": false,
         "subscriptions_cnt": 0, "superuser": false, "username": "undefined",

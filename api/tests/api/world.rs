@@ -553,6 +553,7 @@ pub fn row(node_id: u64, client_id: &str) -> ClientRow {
         client_id: client_id.into(),
         protocol_version: 4,
         peer_address: "10.0.0.9:10839".into(),
+        listener: "mqtt".into(),
         connected: true,
         connected_at_ms: CONNECTED_AT_MS,
         created_at_ms: CONNECTED_AT_MS,

@@ -159,6 +159,9 @@ struct ClientsArgs {
     /// Only clients at this address
     #[arg(long, value_name = "IP")]
     ip: Option<String>,
+    /// Only clients that came by this listener
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
     /// Only connected clients, or only waiting sessions
     #[arg(long, value_name = "true|false")]
     connected: Option<bool>,
@@ -350,6 +353,7 @@ impl ClientsArgs {
             ("username", self.username),
             ("_like_username", self.like_username),
             ("ip_address", self.ip),
+            ("listener", self.listener),
             ("connected", text(self.connected)),
             ("_gte_mqueue_len", text(self.min_queue)),
             ("_limit", text(self.list.limit)),
@@ -487,10 +491,11 @@ mod tests {
     #[test]
     fn filters_become_parameters() {
         assert_eq!(
-            command("clients --like a --connected false --limit 5"),
+            command("clients --like a --listener tls --connected false --limit 5"),
             Command::Clients(
                 vec![
                     ("_like_clientid", "a".to_owned()),
+                    ("listener", "tls".to_owned()),
                     ("connected", "false".to_owned()),
                     ("_limit", "5".to_owned()),
                 ],

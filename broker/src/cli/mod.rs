@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Loaded, Sources};
-use crate::dev;
 use crate::passwords;
+use crate::{dev, health};
 pub use flags::ConfigArgs;
 pub use refusal::Refusal;
 
@@ -33,6 +33,8 @@ pub enum Job {
     Serve(Box<Serve>),
     /// Start a cluster of child processes on this machine.
     Develop(dev::Plan),
+    /// Ask the node of this machine whether it is ready.
+    Health(health::Question),
     /// Ask a running cluster.
     Control(Box<crate::ctl::Plan>),
     /// Change a file of passwords.
@@ -88,6 +90,8 @@ enum Command {
     Check(ConfigArgs),
     /// Print the configuration that would be used, and where each value is from
     Config(PrintArgs),
+    /// Ask the node of this configuration whether it is ready, on its own machine: exit status 0 if it is
+    Health(ConfigArgs),
     /// Ask a running cluster: nodes, clients, routes, live events, and more
     Ctl(ctl::CtlArgs),
     /// Make a user's line for raftmq-auth-scram; the password is read from standard input
@@ -202,6 +206,7 @@ pub fn parse(
         Command::Dev(args) => develop(args, environment),
         Command::Check(args) => check(args, environment),
         Command::Config(args) => print(args, environment),
+        Command::Health(args) => health(args, environment),
         Command::Ctl(args) => Ok(Job::Control(Box::new(args.plan(&environment)?))),
         Command::Scram(args) => args.job(),
         Command::Passwd(args) => Ok(Job::Passwd(args.change())),
@@ -220,7 +225,7 @@ fn serve(run: RunArgs, environment: Environment) -> Result<Job, Refusal> {
 
 /// What every node would refuse is refused here, once.
 fn develop(args: DevArgs, environment: Environment) -> Result<Job, Refusal> {
-    let plan = dev::Plan {
+    let mut plan = dev::Plan {
         nodes: args.nodes,
         data_dir: args.data_dir,
         mqtt_port: args.mqtt_port,
@@ -228,19 +233,23 @@ fn develop(args: DevArgs, environment: Environment) -> Result<Job, Refusal> {
         rpc_port: args.rpc_port,
         file: args.file,
         set: args.set,
+        tls_certificate: None,
     };
     plan.check().map_err(Refusal::Usage)?;
     for member in plan.members() {
         let line = CommandLine::try_parse_from(plan.command_line(&member))?;
         if let Some(Command::Run(run)) = line.command {
             let loaded = config::load(&run.config.sources(environment.clone())?)?;
-            if loaded.config.http.tls_certificate.is_some() {
-                let message = "raftmq dev asks its nodes without TLS: leave http.tls_certificate and http.tls_key out";
-                return Err(Refusal::Usage(message.to_owned()));
-            }
+            plan.tls_certificate = loaded.config.http.tls_certificate;
         }
     }
     Ok(Job::Develop(plan))
+}
+
+/// Where the node is, and nothing else of it: who checks its health need not say again which member it is.
+fn health(args: ConfigArgs, environment: Environment) -> Result<Job, Refusal> {
+    let config = config::read(&args.sources(environment)?)?;
+    Ok(Job::Health(health::Question::new(&config.http)))
 }
 
 fn check(args: ConfigArgs, environment: Environment) -> Result<Job, Refusal> {

@@ -116,6 +116,26 @@ fn dev_plans_three_nodes_and_takes_ports() {
     assert!(refused("dev --nodes 2").contains("loss of either"));
 }
 
+/// Who checks a member's health has its environment, and not its flags.
+#[test]
+fn health_needs_not_say_which_member_is_asked() {
+    let peers = "1@a:1,2@b:1,3@c:1";
+    let environment = [
+        ("RAFTMQ_CLUSTER_PEERS", peers),
+        ("RAFTMQ_HTTP_ADDR", "0.0.0.0:7070"),
+        ("RAFTMQ_HTTP_TLS_CERTIFICATE", "cert.pem"),
+    ];
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    let job = parse(line("health"), environment.to_vec());
+    let Ok(Job::Health(question)) = job else {
+        panic!("{job:?}");
+    };
+    let address = "127.0.0.1:7070".parse().expect("an address");
+    let expected = crate::health::Question::at(address, Some("cert.pem".into()));
+    assert_eq!(question, expected);
+    assert!(refused("health --http-addr nowhere").contains("expected an IP"));
+}
+
 #[test]
 fn dev_refuses_what_its_nodes_would_refuse() {
     assert!(refused("dev --set mqtt.max_qos=5").contains("out of range"));

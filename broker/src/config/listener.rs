@@ -11,7 +11,8 @@ use super::origin::Problem;
 use super::settings::{MAX_PACKET_SIZE, Range};
 use super::suggest::hint;
 use super::types::{
-    ByteCount, CertificateName, CertificateUse, ClientCertificates, ProxyProtocol, TransportKind,
+    ByteCount, CertificateName, CertificateUse, ClientCertificates, Durability, ProxyProtocol,
+    TransportKind,
 };
 use super::value::{Input, Value};
 
@@ -114,6 +115,8 @@ listener_settings! {
     max_inflight: Option<u16> = None, 1 => 65_535;
     /// As `mqtt.max_queued_messages`, from the connection on.
     max_queued_messages: Option<usize> = None, 0 => 10_000_000;
+    /// As `mqtt.sessions`, for the sessions of clients whose latest CONNECT came by this listener.
+    sessions: Option<Durability> = None;
     /// As `mqtt.max_topic_levels`.
     max_topic_levels: Option<usize> = None, 1 => 128;
     /// As `mqtt.min_keep_alive`.

@@ -63,13 +63,21 @@ impl Loaded {
 ///
 /// Every problem of every layer, and every contradiction among the values that could be read.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
-    let mut layers = Layers::default();
-    if let Some(path) = file::path(sources) {
-        file::read(&path, &mut layers);
+    Layers::of(sources).finish()
+}
+
+/// Reads all layers, and does not judge what only the values together say: for who asks about a node and will not
+/// be one.
+///
+/// # Errors
+///
+/// Every problem of every layer.
+pub fn read(sources: &Sources) -> Result<Config, Problems> {
+    let layers = Layers::of(sources);
+    match Problems::of(layers.problems) {
+        Some(problems) => Err(problems),
+        None => Ok(layers.config),
     }
-    environment::read(&sources.environment, &mut layers);
-    layers.read_flags(&sources.flags);
-    layers.finish()
 }
 
 /// The layers read so far.
@@ -83,6 +91,16 @@ pub(super) struct Layers {
 }
 
 impl Layers {
+    fn of(sources: &Sources) -> Layers {
+        let mut layers = Layers::default();
+        if let Some(path) = file::path(sources) {
+            file::read(&path, &mut layers);
+        }
+        environment::read(&sources.environment, &mut layers);
+        layers.read_flags(&sources.flags);
+        layers
+    }
+
     /// Puts a value over what is there.
     pub fn set(&mut self, setting: &'static Setting, input: &Input) {
         let read = (setting.slot)(&mut self.config).read(input, setting.range);

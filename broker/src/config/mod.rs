@@ -36,7 +36,7 @@ pub(crate) use environment::CTL_VARIABLES;
 pub use ipnet::IpNet;
 pub use limits::{OpenFiles, raise_open_files};
 pub use listener::{ListenerConfig, Listeners};
-pub use load::{FILE_VARIABLE, FlagValue, Loaded, Sources, load};
+pub use load::{FILE_VARIABLE, FlagValue, Loaded, Sources, load, read};
 pub use origin::{Origin, Problem, Problems};
 pub use reference::{default_toml, effective_toml, markdown};
 pub use settings::{

@@ -358,6 +358,13 @@ impl Config {
         self.rpc.addr
     }
 
+    /// Whether any client's session may have to be on disk.
+    pub fn keeps_sessions_on_disk(&self) -> bool {
+        let listeners = self.listeners.values();
+        let mut own = listeners.filter_map(|listener| listener.sessions);
+        self.mqtt.sessions == Durability::Disk || own.any(|sessions| sessions == Durability::Disk)
+    }
+
     /// `node.name`, or `<id>@<address>` without one.
     pub fn node_name(&self) -> String {
         let unnamed = || format!("{}@{}", self.node.id, self.own_address());

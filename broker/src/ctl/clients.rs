@@ -15,8 +15,8 @@ pub async fn list(server: &Server, parameters: &Parameters, extent: Extent) -> R
 
 fn table(rows: &[Value]) -> String {
     let mut table = Table::new([
-        "clientid", "node", "state", "since", "username", "address", "mqtt", "subs", "inflight",
-        "queue",
+        "clientid", "node", "state", "since", "username", "address", "listener", "mqtt", "subs",
+        "inflight", "queue",
     ]);
     for row in rows {
         let (state, since) = match row["connected"].as_bool() {
@@ -30,6 +30,7 @@ fn table(rows: &[Value]) -> String {
             cell(since),
             cell(&row["username"]),
             format!("{}:{}", cell(&row["ip_address"]), cell(&row["port"])),
+            cell(&row["listener"]),
             cell(&row["proto_ver"]),
             cell(&row["subscriptions_cnt"]),
             cell(&row["inflight"]),

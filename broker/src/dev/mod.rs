@@ -115,8 +115,9 @@ async fn introduce(plan: &Plan, terminal: Terminal) -> std::convert::Infallible 
     match tokio::time::timeout(READY_WITHIN, ready::all(plan)).await {
         Ok(()) => terminal.say(&plan.introduction()),
         Err(_) => terminal.say(&format!(
-            "not every node is ready after {} s; `curl -i http://127.0.0.1:{}/ready` says why",
+            "not every node is ready after {} s; `{}://127.0.0.1:{}/ready` says why",
             READY_WITHIN.as_secs(),
+            plan.curl("-i"),
             plan.http_port
         )),
     }

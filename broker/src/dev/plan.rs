@@ -25,6 +25,8 @@ pub struct Plan {
     pub file: Option<PathBuf>,
     /// `KEY=VALUE` settings for every member.
     pub set: Vec<String>,
+    /// What the members' HTTP API encrypts with, by their settings.
+    pub tls_certificate: Option<PathBuf>,
 }
 
 /// One member of a [`Plan`].
@@ -126,10 +128,25 @@ impl Plan {
         line
     }
 
+    /// The begin of a command that asks a member, without `://`.
+    pub(super) fn curl(&self, options: &str) -> String {
+        // A certificate is seldom for the loopback address.
+        let (trust, scheme) = match self.tls_certificate {
+            Some(_) => ("-k", "https"),
+            None => ("", "http"),
+        };
+        let words = ["curl", options, trust, scheme].into_iter();
+        words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
     /// What to try next, for somebody who sees the cluster for the first time.
     pub fn introduction(&self) -> String {
         let members = self.members();
         let (first, last) = (&members[0], &members[members.len() - 1]);
+        let curl = self.curl("");
         let mut lines = vec![match self.nodes {
             1 => "the node is ready. Try, each in a terminal of its own:".to_owned(),
             count => format!("all {count} nodes are ready. Try, each in a terminal of its own:"),
@@ -140,8 +157,8 @@ impl Plan {
                 "  mosquitto_pub -p {} -t demo/hello -m world",
                 last.mqtt_port
             ),
-            format!("  curl http://127.0.0.1:{}/api/v1/routes", last.http_port),
-            format!("  curl http://127.0.0.1:{}/api/v1/nodes", first.http_port),
+            format!("  {curl}://127.0.0.1:{}/api/v1/routes", last.http_port),
+            format!("  {curl}://127.0.0.1:{}/api/v1/nodes", first.http_port),
         ]);
         lines.push("Ctrl-C stops everything; the files stay for the next time.".to_owned());
         lines.join("\n")

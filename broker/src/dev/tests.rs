@@ -12,6 +12,7 @@ fn plan(nodes: usize) -> Plan {
         rpc_port: 5363,
         file: None,
         set: Vec::new(),
+        tls_certificate: None,
     }
 }
 
@@ -79,4 +80,10 @@ fn the_introduction_subscribes_on_one_node_and_publishes_on_another() {
         text.contains("http://127.0.0.1:6062/api/v1/routes"),
         "{text}"
     );
+    let encrypted = Plan {
+        tls_certificate: Some("cert.pem".into()),
+        ..plan(3)
+    };
+    let text = encrypted.introduction();
+    assert!(text.contains("curl -k https://127.0.0.1:6062/"), "{text}");
 }

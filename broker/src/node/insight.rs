@@ -3,7 +3,7 @@
 use super::{drain, local::LocalNode, share_members, vitals};
 use crate::{config::Config, engine::Engine, link::LinkStatus, plugin::HttpControl};
 use raftmq_api::{
-    machine,
+    TlsFiles, Validity, machine,
     node::{CertificateState, FlushState, InspectReply, LinkState, MemberState, TakeoverCount},
 };
 use raftmq_store::{MemberStatus, Role};
@@ -65,20 +65,37 @@ impl LocalNode {
             drain: drain::progress(engine, drain::clients(engine).await),
             http_certificate: certificate(&posture.http),
             share_members,
+            listener_certificates: listener_certificates(engine),
         }
     }
 }
 
 fn certificate(http: &HttpControl) -> Option<CertificateState> {
     let tls = http.tls()?;
-    let validity = tls.validity();
-    Some(CertificateState {
-        file: tls.files().certificate.display().to_string(),
+    Some(certificate_state("", tls.files(), tls.validity()))
+}
+
+fn listener_certificates(engine: &Engine) -> Vec<CertificateState> {
+    let with_tls = engine.listeners.iter().filter_map(|listener| {
+        let tls = listener.tls.as_ref()?;
+        Some(certificate_state(
+            &listener.name,
+            tls.files(),
+            tls.validity(),
+        ))
+    });
+    with_tls.collect()
+}
+
+fn certificate_state(listener: &str, files: &TlsFiles, validity: Validity) -> CertificateState {
+    CertificateState {
+        file: files.certificate.display().to_string(),
         subject: validity.subject,
         not_before_ms: validity.not_before_ms,
         not_after_ms: validity.not_after_ms,
         now_ms: crate::shard::wall_clock_ms(),
-    })
+        listener: listener.to_owned(),
+    }
 }
 
 fn role(role: Role) -> &'static str {

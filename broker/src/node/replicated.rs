@@ -55,6 +55,7 @@ pub(super) fn row(session: &Session, engine: &Engine, now_ms: u64) -> ClientRow 
         queue_max: u64::from(settings.outbound_limits.queue_messages_max),
         extra_attributes: 0,
         will: session.will.as_ref().and_then(will_row),
+        listener: attributes.listener.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     admission::Admission,
-    config::{Config, Durability, ListenerConfig},
+    config::{Config, ListenerConfig},
     counting::Counters,
     drain::{self, Draining},
     engine::Engine,
@@ -158,9 +158,9 @@ impl Node {
             extensions: extensions.clone(),
         };
         let store = Store::open(store_config(config, addresses), observer).await?;
-        let (journal, images) = match config.mqtt.sessions {
-            Durability::Disk => open_journal(config, &store, &mailboxes)?,
-            Durability::Memory => (None, Vec::new()),
+        let (journal, images) = match config.keeps_sessions_on_disk() {
+            true => open_journal(config, &store, &mailboxes)?,
+            false => (None, Vec::new()),
         };
         let engine = Arc::new(Engine {
             node_id: config.node.id,

@@ -5,21 +5,43 @@ use raftmq_mqtt::codec::SubscriptionIdentifier;
 use raftmq_store::table::{self, NodeId, ShareMember, Table};
 use std::sync::Arc;
 
-/// A set of shards of this node, each with whether a session that outlives its connection is among its
-/// subscribers.
+/// How long a subscriber's session lasts, the shortest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lifetime {
+    /// It ends with its connection.
+    Connection,
+    /// It outlives its connection; what it is owed ends with the node's process.
+    Process,
+    /// What it is owed is on disk.
+    Durable,
+}
+
+impl Lifetime {
+    /// That of a session of the table; `None`: it has just ended.
+    fn of(session: Option<&table::Session>) -> Lifetime {
+        match session {
+            Some(session) if session.is_durable() => Lifetime::Durable,
+            Some(session) if session.expiry_seconds > 0 => Lifetime::Process,
+            _ => Lifetime::Connection,
+        }
+    }
+}
+
+/// A set of shards of this node, each with the longest lifetime among its subscribers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ShardSet(Vec<(ShardId, bool)>);
+pub struct ShardSet(Vec<(ShardId, Lifetime)>);
 
 impl ShardSet {
-    fn add(&mut self, shard: ShardId, lasting: impl FnOnce() -> bool) {
+    fn add(&mut self, shard: ShardId, lifetime: impl FnOnce() -> Lifetime) {
         match self.0.iter_mut().find(|(known, _)| *known == shard) {
-            Some((_, lasts)) => *lasts = *lasts || lasting(),
-            None => self.0.push((shard, lasting())),
+            Some((_, Lifetime::Durable)) => {}
+            Some((_, longest)) => *longest = lifetime().max(*longest),
+            None => self.0.push((shard, lifetime())),
         }
     }
 
     /// The shards.
-    pub fn iter(&self) -> impl Iterator<Item = (ShardId, bool)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (ShardId, Lifetime)> + '_ {
         self.0.iter().copied()
     }
 
@@ -41,7 +63,7 @@ pub struct LocalSubscriber {
     pub subscription_ids: Vec<SubscriptionIdentifier>,
 }
 
-/// A subscriber whose session outlives its connection, on a node that is down.
+/// A subscriber whose session outlives its connection, on another node.
 #[derive(Clone, Debug)]
 pub struct LeftSubscriber {
     /// The subscriber.
@@ -122,19 +144,22 @@ impl Resolver {
         moved
     }
 
-    /// Subscribers of `topic` whose sessions outlive their connections, on nodes that are down.
+    /// Subscribers of `topic` with durable sessions, on nodes that are down. What is owed to the others ended
+    /// with their node.
     pub fn unreachable(&self, table: &Table, topic: &str) -> Vec<LeftSubscriber> {
         lasting(table, topic, self.node, |session| {
-            !table.is_node_up(session.node)
+            session.is_durable() && !table.is_node_up(session.node)
         })
     }
 
     /// The same, on one node.
     pub fn left_on(&self, table: &Table, topic: &str, node: NodeId) -> Vec<LeftSubscriber> {
-        lasting(table, topic, self.node, |session| session.node == node)
+        lasting(table, topic, self.node, |session| {
+            session.is_durable() && session.node == node
+        })
     }
 
-    /// The same, claimed by any other node than `node` after the log entry `routed_at`.
+    /// Those whose sessions outlive their connections, durable or not, claimed by any other node than `node` after the log entry `routed_at`.
     pub fn moved_from(
         &self,
         table: &Table,
@@ -197,11 +222,8 @@ impl table::Visitor for Collector<'_> {
         let shard = shard_of(subscriber.client_id, self.resolver.shards);
         if self.shard != Some(shard) {
             let table = self.table;
-            let lasts = || {
-                let session = table.session(subscriber.client_id);
-                session.is_some_and(|session| session.expiry_seconds > 0)
-            };
-            self.found.shards.add(shard, lasts);
+            let lifetime = || Lifetime::of(table.session(subscriber.client_id));
+            self.found.shards.add(shard, lifetime);
             return;
         }
         self.found.own.push(local_subscriber(subscriber));

@@ -10,7 +10,8 @@ mod share_strategy;
 
 pub use cache::TopicCache;
 pub use destinations::{
-    Destinations, GroupMember, LeftSubscriber, LocalSubscriber, Resolver, ShardSet, ShareGroup,
+    Destinations, GroupMember, LeftSubscriber, Lifetime, LocalSubscriber, Resolver, ShardSet,
+    ShareGroup,
 };
 pub use explain::{DryRun, Explained, ExplainedGroup, Explanation, explain};
 pub use share_strategy::{Choice, ShareStrategy};

@@ -195,10 +195,7 @@ async fn claim(
     releasing::await_earlier(shard, &request.client_id).await;
     let mut op = claiming::claim_op(request, listener, engine.node_id, stream, peer);
     claiming::set_superuser(&mut op, screened.identity.superuser);
-    let durability = match listener.settings.session_expiry_seconds(request) {
-        0 => Durability::Memory,
-        _ => listener.settings.durability,
-    };
+    let durability = listener.settings.durability_of(request);
     let key = shard
         .borrow_mut()
         .begin_claim(&request.client_id, durability);
@@ -230,6 +227,7 @@ async fn claim(
         won.epoch,
         won.session_present,
         won.previous.as_ref(),
+        durability,
     )
     .await;
     if let Some(refusal) = banning::withdrawn(shard, request, peer, won.epoch) {
@@ -373,7 +371,8 @@ impl Shard {
         slot.expiry_seconds = settings.session_expiry_seconds(request);
         slot.session.outbound.set_limits(settings.outbound_limits);
         self.replace_connection(key, previous_epoch, won.epoch);
-        self.journal_claim(key, won.session_present);
+        let durability = settings.durability_of(request);
+        self.journal_claim(key, won.session_present, durability);
         Some(())
     }
 

@@ -1,7 +1,9 @@
 //! The command that claims a client identifier, from a CONNECT that has been let in.
 
 use super::wall_clock_ms;
-use crate::{connect::ConnectRequest, listener::Listener, transport::Transport};
+use crate::{
+    config::Durability, connect::ConnectRequest, listener::Listener, transport::Transport,
+};
 use raftmq_proto::v1;
 use std::net::SocketAddr;
 
@@ -26,6 +28,7 @@ pub(super) fn claim_op(
         keep_alive_seconds: u32::from(settings.keep_alive_seconds(request.keep_alive_seconds)),
         connected_at_ms: now_ms,
         superuser: false,
+        listener: listener.name.to_string(),
     };
     let claim = v1::ClaimSession {
         client_id: request.client_id.clone(),
@@ -35,6 +38,7 @@ pub(super) fn claim_op(
         will: request.will.clone(),
         attributes: Some(attributes),
         now_ms,
+        in_memory: settings.durability == Durability::Memory,
     };
     v1::Op {
         kind: Some(v1::op::Kind::ClaimSession(claim)),

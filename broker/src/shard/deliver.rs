@@ -94,7 +94,7 @@ fn known_session(
         expiry_seconds: known.expiry_seconds,
         ..Slot::new(known.client_id.clone(), session)
     };
-    if slot.expiry_seconds > 0 {
+    if known.is_durable() {
         slot.journaled = ledger.begin();
     }
     if let Some(number) = slot.journaled {

@@ -1,7 +1,7 @@
 //! Which sessions are journaled, and what is done when the journal gets on.
 //!
-//! A session is journaled when it outlives its connection. One that does not ends with the process
-//! anyway, and costs the journal nothing.
+//! A session is journaled when it outlives its connection, and the listener of its latest CONNECT does not say
+//! `sessions = "memory"`. Any other ends with the process anyway, and costs the journal nothing.
 
 use super::{
     Shard, ShardRef,
@@ -10,7 +10,10 @@ use super::{
     mailbox::{Gate, Mail},
     slots::{Slot, SlotKey},
 };
-use crate::journal::record::{Name, Record, Role};
+use crate::{
+    config::Durability,
+    journal::record::{Name, Record, Role},
+};
 use raftmq_mqtt::session::Session;
 use std::time::Duration;
 
@@ -28,7 +31,7 @@ pub(super) fn name_of(slot: &Slot) -> Name<'_> {
 }
 
 impl Shard {
-    /// The session outlives its connections: from now on it is journaled.
+    /// The session is durable: from now on it is journaled.
     pub(super) fn begin_journal(&mut self, key: SlotKey) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
@@ -39,7 +42,15 @@ impl Shard {
         }
     }
 
-    /// Writes all of the session.
+    /// All of the session is to be written, by a claim of this durability.
+    pub(super) fn journal_all(&mut self, key: SlotKey, durability: Durability) {
+        match self.slots.get(key).map(|slot| slot.journaled) {
+            Some(None) if durability == Durability::Disk => self.begin_journal(key),
+            _ => self.record_state(key),
+        }
+    }
+
+    /// Writes all of the session, if it is journaled.
     pub(super) fn record_state(&mut self, key: SlotKey) {
         let Some(slot) = self.slots.get(key) else {
             return;
@@ -53,12 +64,18 @@ impl Shard {
         self.output.wake();
     }
 
-    /// A claim of this node's has been won, and its expiry is in force.
-    pub(super) fn journal_claim(&mut self, key: SlotKey, session_present: bool) {
+    /// A claim of this node's has been won, and its expiry is in force. What was durable until now and is not
+    /// any more is taken off the disk: the next start must not find it.
+    pub(super) fn journal_claim(
+        &mut self,
+        key: SlotKey,
+        session_present: bool,
+        durability: Durability,
+    ) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        if slot.expiry_seconds == 0 {
+        if durability == Durability::Memory {
             let journaled = slot.journaled.take();
             self.record_ended(journaled);
             return;

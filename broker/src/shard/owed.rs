@@ -125,13 +125,16 @@ impl Shard {
         self.output.wake();
     }
 
-    /// How many messages are kept for sessions of other nodes.
+    /// How many messages are kept for sessions of other nodes. What a session left behind is among them until
+    /// its new node has it.
     pub(super) fn owed_messages(&self) -> u64 {
-        let queues = self
-            .owed
-            .values()
-            .map(|owed| owed.session.outbound.queue_len() as u64);
-        queues.sum()
+        let owed = self.owed.values().map(|owed| &owed.session);
+        let departed = self.departed.values().map(|departed| &departed.session);
+        let kept = owed.chain(departed).map(|session| {
+            let outbound = &session.outbound;
+            (outbound.queue_len() + outbound.inflight_len()) as u64
+        });
+        kept.sum()
     }
 
     /// Looks where the sessions are now, and sends what can go.
@@ -318,8 +321,10 @@ impl Shard {
         let known = {
             let table = self.engine.store.table().read();
             let session = table.session(target.client_id);
+            // What is in memory ends with its node.
+            let session = session.filter(|session| session.expiry_seconds > 0);
             session
-                .filter(|session| session.expiry_seconds > 0)
+                .filter(|session| session.is_durable() || table.is_node_up(session.node))
                 .map(|s| (s.client_id.clone(), s.created_at_ms))
         };
         let Some((client_id, created_at_ms)) = known else {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::counting;
 use crate::journal::record::Record;
-use crate::router::{Destinations, GroupMember, LeftSubscriber};
+use crate::router::{Destinations, GroupMember, LeftSubscriber, Lifetime};
 use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
     codec::{Publish, QoS, ReasonCode, Version},
@@ -227,8 +227,8 @@ impl Shard {
         let waiting = owner
             .take_if(|_| has_to_wait)
             .map(|owner| self.defer(owner));
-        for (shard, lasts) in route.others.shards.iter() {
-            let waiting = waiting.filter(|_| lasts);
+        for (shard, lifetime) in route.others.shards.iter() {
+            let waiting = waiting.filter(|_| lifetime > Lifetime::Connection);
             self.stage_for_shard(shard, publication, waiting);
         }
         for link in &route.links {
@@ -276,7 +276,11 @@ impl Shard {
         let mut own = route.own.iter().filter_map(|own| self.slots.get(own.key()));
         !route.unreachable.is_empty()
             || own.any(|slot| slot.journaled.is_some())
-            || route.others.shards.iter().any(|(_, lasts)| lasts)
+            || route
+                .others
+                .shards
+                .iter()
+                .any(|(_, lifetime)| lifetime == Lifetime::Durable)
     }
 
     /// A QoS 2 publish whose identifier has to outlive this process: its client's session does.
@@ -448,7 +452,11 @@ fn has_to_wait(publication: &Publication<'_>, route: &Route) -> bool {
     let others = publication.retain
         || !route.links.is_empty()
         || !route.others.groups.is_empty()
-        || route.others.shards.iter().any(|(_, lasts)| lasts);
+        || route
+            .others
+            .shards
+            .iter()
+            .any(|(_, lifetime)| lifetime > Lifetime::Connection);
     publication.qos != QoS::AtMostOnce && others
 }
 

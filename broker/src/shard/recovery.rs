@@ -151,6 +151,8 @@ impl Shard {
         let is_another = slot.created_at_ms != 0 && session.created_at_ms != slot.created_at_ms;
         Some(match u64::from(session.node) == self.engine.node_id {
             _ if is_another => Verdict::Ended,
+            // A later claim by a listener that keeps sessions in memory: what lies here is older than that.
+            true if session.in_memory => Verdict::Ended,
             true => Verdict::Stays {
                 epoch: session.epoch.into(),
                 created_at_ms: session.created_at_ms,

@@ -15,7 +15,7 @@ use super::{
     telling::{drop_name, named},
     wall_clock_ms,
 };
-use crate::{engine::Engine, journal::record::Record, router::LocalSubscriber};
+use crate::{config::Durability, engine::Engine, journal::record::Record, router::LocalSubscriber};
 use raftmq_mqtt::{
     codec::QoS,
     fanout::Fanout,
@@ -138,6 +138,7 @@ pub(super) async fn import(
     new_epoch: u64,
     session_present: bool,
     previous: Option<&Previous>,
+    durability: Durability,
 ) {
     let engine = shard.borrow().engine.clone();
     let Some(previous) =
@@ -168,8 +169,12 @@ pub(super) async fn import(
     slot.importing = false;
     let why = match taken {
         Ok(Ok(reply)) => {
+            let awaits_confirmation = reply.awaits_confirmation;
             MovedSession(reply).unpack(&mut slot.session);
-            shard.imported(key, previous);
+            shard.journal_all(key, durability);
+            if awaits_confirmation {
+                shard.confirm_imported(key, previous);
+            }
             return;
         }
         Ok(Err(error)) => error.to_string(),
@@ -232,15 +237,12 @@ async fn confirm(engine: Arc<Engine>, node: u64, request: v1::ConfirmSessionRequ
 }
 
 impl Shard {
-    /// A state that another node handed out is here; when it is on the disk, that node is told.
-    fn imported(&mut self, key: SlotKey, previous: &Previous) {
-        self.record_state(key);
+    /// A state that another node handed out is here; when it is on the disk, that node is told. At once, if this
+    /// node keeps it in memory: the other one would send it after the session once more.
+    fn confirm_imported(&mut self, key: SlotKey, previous: &Previous) {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
-        if slot.journaled.is_none() {
-            return;
-        }
         let request = v1::ConfirmSessionRequest {
             cluster_id: self.engine.cluster_id(),
             client_id: slot.client_id.to_string(),
@@ -310,7 +312,8 @@ impl Shard {
     /// that it has it on its own disk: until then only this node surely has it.
     fn pack_departed(&mut self, wanted: &(Arc<str>, u64)) -> Option<MovedSession> {
         let departed = self.departed.get_mut(wanted)?;
-        let moved = MovedSession::pack(&departed.session);
+        let mut moved = MovedSession::pack(&departed.session);
+        moved.0.awaits_confirmation = departed.journaled.is_some();
         departed.is_handed_out = true;
         if departed.journaled.is_none() {
             self.departed.remove(wanted);

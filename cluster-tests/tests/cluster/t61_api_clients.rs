@@ -147,6 +147,7 @@ async fn one_client_is_told_with_all_its_fields() {
             ("keepalive", json!(30)),
             ("clean_start", json!(true)),
             ("ip_address", json!("127.0.0.1")),
+            ("listener", json!("mqtt")),
             ("subscriptions_cnt", json!(1)),
             ("inflight", json!(0)),
             ("mqueue_len", json!(0)),

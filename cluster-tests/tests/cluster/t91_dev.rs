@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use raftmq_cluster_tests::{Connect, Http, SOON, START, Setup, eventually};
+use raftmq_cluster_tests::{Authority, Connect, Http, SOON, START, Setup, eventually};
 
 /// `dev` uses the standard ports; where something else does, it cannot be tried.
 fn standard_ports_are_free() -> bool {
@@ -56,4 +56,38 @@ async fn dev_starts_three_members_and_ctrl_c_stops_them() {
         }
     })
     .await;
+}
+
+/// The members' HTTP API may speak TLS: they are asked as it wants to be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dev_asks_its_members_over_tls() {
+    let authority = Authority::new("ca");
+    let files = authority.sign("server", "server", &["elsewhere.example"], 1);
+    let mut cluster = Setup::nodes(1).build();
+    let folder = cluster.node(1).data_dir().display().to_string();
+    let certificate = format!("http.tls_certificate={}", files.certificate.display());
+    let key = format!("http.tls_key={}", files.key.display());
+    let ports = [
+        "--mqtt-port",
+        "20881",
+        "--http-port",
+        "20891",
+        "--rpc-port",
+        "20901",
+    ];
+    let mut line = vec!["dev", "--nodes", "1", "--data-dir", &folder];
+    line.extend(ports);
+    line.extend(["--set", &certificate, "--set", &key]);
+    cluster.node_mut(1).start_with(&line);
+    eventually("dev says that the node is ready", START, async || {
+        let log = cluster.node(1).log_text();
+        match log.contains("curl -k https://127.0.0.1:20891/api/v1/nodes") {
+            true => Ok(()),
+            false => Err(log),
+        }
+    })
+    .await;
+    cluster.node(1).sigint();
+    let exit = cluster.node_mut(1).wait_exit(Duration::from_secs(20)).await;
+    assert_eq!(exit.code, Some(0), "{}", exit.log);
 }

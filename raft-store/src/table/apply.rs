@@ -212,6 +212,7 @@ impl Run<'_> {
             clean_start: op.clean_start,
             session_present: false,
             expiry_seconds: op.expiry_seconds,
+            in_memory: op.in_memory,
             created_at_ms: known.map_or(op.now_ms, |s| s.created_at_ms),
             disconnected_at_ms: 0,
             disconnected_reason: "".into(),

@@ -45,6 +45,8 @@ pub struct Session {
     pub session_present: bool,
     /// Lifetime after the connection in seconds; 0: none, 0xFFFFFFFF: for ever.
     pub expiry_seconds: u32,
+    /// What it is owed is kept in memory only: it ends with its node's process.
+    pub in_memory: bool,
     /// Unix milliseconds.
     pub created_at_ms: u64,
     /// Unix milliseconds; 0: connected.
@@ -70,6 +72,11 @@ impl Session {
     /// Its subscriptions, in order of (filter, share group).
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions
+    }
+
+    /// Whether what it is owed has to outlive its connection and its node's process.
+    pub fn is_durable(&self) -> bool {
+        self.expiry_seconds > 0 && !self.in_memory
     }
 
     /// When an offline session expires, Unix milliseconds.

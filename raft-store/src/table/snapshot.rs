@@ -361,6 +361,7 @@ fn stored_session(session: &Session) -> TableSession {
         attributes: Some(session.attributes.clone()),
         will: session.will.clone(),
         will_due_ms: session.will_due_ms,
+        in_memory: session.in_memory,
     }
 }
 
@@ -373,6 +374,7 @@ fn session_of(stored: TableSession) -> Session {
         clean_start: stored.clean_start,
         session_present: stored.session_present,
         expiry_seconds: stored.expiry_seconds,
+        in_memory: stored.in_memory,
         created_at_ms: stored.created_at_ms,
         disconnected_at_ms: stored.disconnected_at_ms,
         disconnected_reason: stored.disconnected_reason.into(),

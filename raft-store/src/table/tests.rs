@@ -106,8 +106,8 @@ impl World {
             clean_start,
             expiry_seconds,
             will,
-            attributes: None,
             now_ms: self.now_ms,
+            ..Default::default()
         };
         match self.run(node, Kind::ClaimSession(claim)) {
             (
@@ -211,6 +211,26 @@ fn a_claim_elsewhere_takes_the_session_with_its_subscriptions_and_names_the_lose
         Outcome::Refused(Refusal::StaleEpoch),
         "the loser changes nothing any more"
     );
+}
+
+#[test]
+fn the_latest_claim_says_whether_a_session_is_in_memory() {
+    let mut world = World::with_nodes(&[1]);
+    for in_memory in [true, false, true] {
+        let claim = v1::ClaimSession {
+            client_id: "c".into(),
+            node_id: 1,
+            expiry_seconds: 60,
+            in_memory,
+            ..Default::default()
+        };
+        world.run(1, Kind::ClaimSession(claim));
+        let session = world.table.session("c").expect("a session");
+        assert_eq!(
+            (session.in_memory, session.is_durable()),
+            (in_memory, !in_memory)
+        );
+    }
 }
 
 #[test]
@@ -533,6 +553,7 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
                     }),
                     attributes: None,
                     now_ms,
+                    in_memory: !flag,
                 }),
                 2 => Kind::ReleaseSession(v1::ReleaseSession {
                     client_id,

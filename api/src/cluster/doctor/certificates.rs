@@ -1,4 +1,4 @@
-//! The certificate of the HTTP API: near its end, beyond it, or before its begin.
+//! The certificates of the HTTP API and of MQTT listeners: near their end, beyond it, or before their begin.
 
 use super::{Evidence, Finding, Severity};
 use crate::cluster::evidence::answered;
@@ -12,11 +12,37 @@ const DAYS_WARNING: u64 = 30;
 const DAYS_CRITICAL: u64 = 7;
 
 pub(super) fn findings(evidence: &Evidence) -> Vec<Finding> {
-    let found = answered(&evidence.nodes).filter_map(|(node, answer)| {
-        let certificate = answer.http_certificate.as_ref()?;
-        Some(judged(node.id, certificate)?.at(node.id))
+    let found = answered(&evidence.nodes).flat_map(|(node, answer)| {
+        let all = answer.http_certificate.iter();
+        let all = all.chain(&answer.listener_certificates);
+        all.filter_map(move |certificate| Some(judged(node.id, certificate)?.at(node.id)))
     });
     found.collect()
+}
+
+/// Whose certificate it is, who asks for it, and the settings that name its files.
+struct Owner {
+    whose: String,
+    refuse: &'static str,
+    certificate: String,
+    key: String,
+}
+
+fn owner(node: u64, certificate: &CertificateState) -> Owner {
+    match certificate.listener.as_str() {
+        "" => Owner {
+            whose: format!("The certificate of the HTTP API of node {node}"),
+            refuse: "nobody can ask the node without a warning",
+            certificate: "http.tls_certificate".to_owned(),
+            key: "http.tls_key".to_owned(),
+        },
+        name => Owner {
+            whose: format!("The certificate of listener {name} of node {node}"),
+            refuse: "MQTT clients that check it do not connect there",
+            certificate: format!("listener.{name}.tls_certificate"),
+            key: format!("listener.{name}.tls_key"),
+        },
+    }
 }
 
 /// By the clock of the certificate's own node.
@@ -27,13 +53,13 @@ fn judged(node: u64, certificate: &CertificateState) -> Option<Finding> {
         now_ms,
         ..
     } = *certificate;
-    let whose = format!("The certificate of the HTTP API of node {node}");
+    let owner = owner(node, certificate);
+    let Owner { whose, refuse, .. } = &owner;
     if now_ms > not_after_ms {
         let days = (now_ms - not_after_ms) / DAY_MS;
-        let message =
-            format!("{whose} expired {days} days ago; nobody can ask the node without a warning.");
+        let message = format!("{whose} expired {days} days ago; {refuse}.");
         let finding = Finding::new(Severity::Critical, "certificate_expired", message);
-        return Some(shown(finding, certificate));
+        return Some(shown(finding, certificate, &owner));
     }
     if now_ms < not_before_ms {
         let message = format!("{whose} is not valid yet, by the clock of its node.");
@@ -42,7 +68,7 @@ fn judged(node: u64, certificate: &CertificateState) -> Option<Finding> {
             "Compare the clock of the node's machine (timedatectl) with the begin of the certificate; if the clock is right, put a certificate that is valid into {} and its key beside it.",
             certificate.file
         );
-        return Some(shown(finding, certificate).fixed_by(fix));
+        return Some(shown(finding, certificate, &owner).fixed_by(fix));
     }
     let days = (not_after_ms - now_ms) / DAY_MS;
     let severity = match days {
@@ -54,15 +80,20 @@ fn judged(node: u64, certificate: &CertificateState) -> Option<Finding> {
     Some(shown(
         Finding::new(severity, "certificate_expires", message),
         certificate,
+        &owner,
     ))
 }
 
-fn shown(finding: Finding, certificate: &CertificateState) -> Finding {
+fn shown(finding: Finding, certificate: &CertificateState, owner: &Owner) -> Finding {
     let time = |ms: u64| crate::time::local(ms);
     let fix = format!(
-        "Renew the certificate and write it and its key over {} (http.tls_certificate) and the file of http.tls_key: it is in force within seconds, without a restart. Does the program that renews it still run?",
-        certificate.file
+        "Renew the certificate and write it and its key over {} ({}) and the file of {}: it is in force within seconds, without a restart. Does the program that renews it still run?",
+        certificate.file, owner.certificate, owner.key
     );
+    let finding = match certificate.listener.as_str() {
+        "" => finding,
+        name => finding.shown_by("listener", name),
+    };
     finding
         .shown_by("file", certificate.file.as_str())
         .shown_by("subject", certificate.subject.as_str())
@@ -86,6 +117,7 @@ mod tests {
                 not_before_ms: now_ms - 90 * DAY_MS,
                 not_after_ms: now_ms.saturating_add_signed(days * 86_400_000),
                 now_ms,
+                listener: String::new(),
             });
         }));
         for finding in &found {
@@ -125,6 +157,32 @@ mod tests {
         }));
         assert_eq!(found[0].code, "certificate_not_yet_valid");
         assert_eq!(found[0].severity, Severity::Critical);
+    }
+
+    /// The one of a listener that is well is not told of.
+    #[test]
+    fn a_listeners_certificate_is_watched_and_named() {
+        let now_ms = 20_000 * DAY_MS;
+        let of = |listener: &str, days: u64| CertificateState {
+            file: format!("/etc/raftmq/{listener}.pem"),
+            not_after_ms: now_ms + days * DAY_MS,
+            now_ms,
+            listener: listener.to_owned(),
+            ..Default::default()
+        };
+        let found = findings(&healthy_with(3, |node| {
+            node.listener_certificates = vec![of("tls", 6), of("web", 31)];
+        }));
+        let [finding] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (finding.severity, finding.code, finding.node_id),
+            (Severity::Critical, "certificate_expires", Some(3))
+        );
+        assert!(finding.message.contains("listener tls"), "{finding:?}");
+        assert!(finding.fix.contains("listener.tls.tls_key"), "{finding:?}");
+        assert_eq!(finding.evidence["listener"], "tls");
     }
 
     #[test]

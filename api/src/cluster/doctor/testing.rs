@@ -37,6 +37,7 @@ pub(crate) fn node(id: u64, change: impl FnOnce(&mut InspectReply)) -> NodeEvide
         heartbeat_ms: 100,
         drain: None,
         http_certificate: None,
+        listener_certificates: Vec::new(),
         share_members: Vec::new(),
     };
     change(&mut answer);

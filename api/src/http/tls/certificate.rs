@@ -21,7 +21,10 @@ pub struct Validity {
 
 impl Validity {
     /// That of a chain, whose weakest certificate ends first.
-    pub(super) fn of(chain: &[CertificateDer<'_>], file: &Path) -> Result<Self, TlsError> {
+    ///
+    /// # Errors
+    /// There is none, or one is no certificate; `file` is where they are from.
+    pub fn of(chain: &[CertificateDer<'_>], file: &Path) -> Result<Self, TlsError> {
         let read = |der: &CertificateDer<'_>| {
             let certificate = Certificate::from_der(der)
                 .map_err(|_| TlsError::new(file, "a certificate in it is no X.509 certificate"))?;

@@ -24,6 +24,26 @@ fn a_listener_is_a_table_with_a_name_and_later_layers_win() {
     assert_eq!(again.config, loaded.config);
 }
 
+/// The disk is opened when anybody's session may have to be on it.
+#[test]
+fn a_listener_says_where_sessions_are_kept_and_the_others_go_by_the_group() {
+    let listener = |sessions: &str| format!("[listener.a]\naddr = \"0.0.0.0:1\"\n{sessions}");
+    for (group, own, expected) in [
+        ("durable", "", true),
+        ("durable", "sessions = \"memory\"", true),
+        ("memory", "", false),
+        ("memory", "sessions = \"memory\"", false),
+        ("memory", "sessions = \"durable\"", true),
+    ] {
+        let loaded = accepted(&listener(own), &[], &[("mqtt.sessions", group)]);
+        assert_eq!(
+            loaded.config.keeps_sessions_on_disk(),
+            expected,
+            "{group}, {own}"
+        );
+    }
+}
+
 #[test]
 fn mistakes_in_a_listener_are_told_with_their_places() {
     let cases = [

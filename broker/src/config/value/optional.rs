@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Input, Value};
 use crate::config::origin::Problem;
 use crate::config::settings::Range;
-use crate::config::types::{ByteCount, ProxyProtocol};
+use crate::config::types::{ByteCount, Durability, ProxyProtocol};
 
 macro_rules! optional {
     ($($type:ty = $start:expr),+ $(,)?) => {$(
@@ -41,5 +41,6 @@ optional! {
     ByteCount = ByteCount(0),
     Duration = Duration::ZERO,
     ProxyProtocol = ProxyProtocol::Off,
+    Durability = Durability::Disk,
     SocketAddr = SocketAddr::from(([0, 0, 0, 0], 0)),
 }

@@ -7,7 +7,7 @@
 mod client;
 
 use crate::config::{ClientCertificates, ListenerConfig};
-use raftmq_api::{FileStamp, TlsError, TlsFiles, certificates, revocation_lists};
+use raftmq_api::{FileStamp, TlsError, TlsFiles, Validity, certificates, revocation_lists};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection,
     crypto::ring::{self, Ticketer},
@@ -31,9 +31,14 @@ pub struct TlsSource {
     listener: String,
     files: Files,
     alpn: Vec<Vec<u8>>,
-    current: parking_lot::RwLock<Arc<ServerConfig>>,
+    current: parking_lot::RwLock<InForce>,
     /// The files that were read last, also when they were of no use: they are told of once.
     looked_at: parking_lot::Mutex<FileStamp>,
+}
+
+struct InForce {
+    config: Arc<ServerConfig>,
+    validity: Validity,
 }
 
 struct Files {
@@ -77,7 +82,7 @@ impl TlsSource {
         let alpn: Vec<_> = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         // Before they are read: a change in between is seen next time.
         let looked_at = parking_lot::Mutex::new(files.stamp());
-        let current = parking_lot::RwLock::new(server_config(&files, &alpn)?);
+        let current = parking_lot::RwLock::new(read(&files, &alpn)?);
         Ok(Some(TlsSource {
             listener: name.to_owned(),
             files,
@@ -89,7 +94,17 @@ impl TlsSource {
 
     /// What a handshake that begins now is made with.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.current.read().clone()
+        self.current.read().config.clone()
+    }
+
+    /// Where certificate and key are.
+    pub fn files(&self) -> &TlsFiles {
+        &self.files.identity
+    }
+
+    /// When the certificate in force is valid, and for whom.
+    pub fn validity(&self) -> Validity {
+        self.current.read().validity.clone()
     }
 
     /// Takes the files over if they have changed; returns what is then in force. Files that do not belong together
@@ -99,9 +114,10 @@ impl TlsSource {
         if std::mem::replace(&mut *self.looked_at.lock(), stamp.clone()) == stamp {
             return None;
         }
-        match server_config(&self.files, &self.alpn) {
-            Ok(config) => {
-                *self.current.write() = config.clone();
+        match read(&self.files, &self.alpn) {
+            Ok(new) => {
+                let config = new.config.clone();
+                *self.current.write() = new;
                 tracing::info!(listener = self.listener, certificate = %self.files.identity.certificate.display(), "MQTT: the new certificate is in force");
                 Some(config)
             }
@@ -113,8 +129,9 @@ impl TlsSource {
     }
 }
 
-fn server_config(files: &Files, alpn: &[Vec<u8>]) -> Result<Arc<ServerConfig>, TlsError> {
+fn read(files: &Files, alpn: &[Vec<u8>]) -> Result<InForce, TlsError> {
     let (chain, key) = files.identity.read()?;
+    let validity = Validity::of(&chain, &files.identity.certificate)?;
     let own_fault =
         |error: rustls::Error| TlsError::new(&files.identity.certificate, error.to_string());
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -129,7 +146,8 @@ fn server_config(files: &Files, alpn: &[Vec<u8>]) -> Result<Arc<ServerConfig>, T
         .map_err(|error| files.identity.unfit(&error))?;
     config.alpn_protocols = alpn.to_vec();
     config.ticketer = Ticketer::new().map_err(own_fault)?;
-    Ok(Arc::new(config))
+    let config = Arc::new(config);
+    Ok(InForce { config, validity })
 }
 
 /// Who judges the clients' certificates; `None`: they are not asked for.

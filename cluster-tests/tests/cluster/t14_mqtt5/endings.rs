@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use raftmq_cluster_tests::{Cluster, RawClient, SOON, Setup, eventually, packet};
 
-use super::wire::{Property, asked, connect_with, find, of_connack, open, subscribed, text};
+use super::wire::{
+    Property, asked, connect_with, find, of_connack, open, subscribed, text, time_passes,
+};
 
 fn expiry(seconds: u32) -> Property {
     (0x11, seconds.to_be_bytes().to_vec())
@@ -82,7 +84,7 @@ async fn disconnect_may_shorten_the_session_and_prolong_one_that_outlives_its_co
         released(&cluster, 2, "client").await;
         if told_seconds > asked_seconds {
             // The time passes that the session would not have outlived.
-            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            time_passes(&cluster, asked_seconds).await;
         }
         let mut client = RawClient::open(cluster.node(2).mqtt()).await;
         let connack = asked(&mut client, &connect_with("client", 0, &[]), 2).await;

@@ -1,10 +1,8 @@
 //! What waits for a client that is away or slow, and what is dropped for what reason.
 
-use std::time::Duration;
-
 use raftmq_cluster_tests::{Cluster, Message, RawClient, SOON, Setup, eventually, packet};
 
-use super::wire::{Property, asked, connect_with, id, open, publish, subscribed};
+use super::wire::{Property, asked, connect_with, id, open, publish, subscribed, time_passes};
 
 async fn dropped(cluster: &Cluster, node: u64, reason: &str) -> u64 {
     let path = format!("/api/v1/metrics/{node}");
@@ -92,8 +90,7 @@ async fn a_message_that_expires_while_it_waits_is_dropped_and_counted() {
         let lifetime: Property = (id::EXPIRY, seconds.to_be_bytes().to_vec());
         asked(&mut publisher, &publish("e", 1, 5, &[lifetime], b"x"), 4).await;
     }
-    // The time passes that is the point of the test.
-    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    time_passes(&cluster, 2).await;
     let mut back = RawClient::open(cluster.node(2).mqtt()).await;
     asked(&mut back, &connect_with("away", 0, properties), 2).await;
     let frame = back.next_frame(SOON).await.expect("PUBLISH");

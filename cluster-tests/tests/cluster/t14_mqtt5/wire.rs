@@ -1,6 +1,6 @@
 //! MQTT 5 packets with properties, written and read.
 
-use raftmq_cluster_tests::{Cluster, Frame, RawClient, SOON, packet};
+use raftmq_cluster_tests::{Cluster, Frame, RawClient, SOON, eventually, packet};
 
 /// Identifiers of properties (§2.2.2.2).
 pub(super) mod id {
@@ -196,4 +196,21 @@ pub(super) async fn disconnected(client: &mut RawClient, request: &[u8]) -> Fram
 
 pub(super) async fn subscribed(client: &mut RawClient, filter: &str, qos: u8) -> Frame {
     asked(client, &packet::subscribe(5, 1, filter, qos), 9).await
+}
+
+/// More than so many seconds pass, by the cluster's own clock: a session that begins to wait now for so long is
+/// gone.
+pub(super) async fn time_passes(cluster: &Cluster, seconds: u32) {
+    let lifetime: Property = (0x11, seconds.to_be_bytes().to_vec());
+    let (mut witness, _) = open(cluster, 1, "witness", &[lifetime]).await;
+    witness.send(&packet::DISCONNECT).await;
+    witness.frames_until_closed(SOON).await;
+    eventually("the time has passed", SOON, async || {
+        let answer = cluster.node(1).http().try_get("/api/v1/clients/witness");
+        match answer.await?.status {
+            404 => Ok(()),
+            status => Err(status.to_string()),
+        }
+    })
+    .await;
 }

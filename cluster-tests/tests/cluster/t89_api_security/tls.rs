@@ -91,6 +91,35 @@ async fn a_node_is_asked_over_tls_and_its_certificate_exchanged_while_it_runs() 
     assert_eq!(old.code, Some(1), "{old:?}");
 }
 
+/// Who asks on the node's own machine has its certificate, whatever names are in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_asked_over_tls_and_only_the_nodes_own_certificate_is_believed() {
+    let mut cluster = Setup::nodes(1).build();
+    let (files, others) = (Files::new(&cluster), Files::new(&cluster));
+    let address = cluster.node(1).http_address().to_string();
+    let health = async |files: &Files| {
+        let certificate = format!("http.tls_certificate={}", files.path("cert.pem").display());
+        let line = ["health", "--http-addr", &address, "--set", &certificate];
+        run_program(&line, &[]).await
+    };
+    let before = health(&files).await;
+    assert_eq!(before.code, Some(1), "{before:?}");
+    set_files(&mut cluster, &files);
+    cluster.start_all();
+    eventually("the node is ready", START, async || {
+        let ran = health(&files).await;
+        if ran.code == Some(0) {
+            Ok(())
+        } else {
+            Err(ran.stderr)
+        }
+    })
+    .await;
+    let stranger = health(&others).await;
+    assert_eq!(stranger.code, Some(1), "{stranger:?}");
+    assert!(stranger.stderr.contains("not ready"), "{stranger:?}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_that_are_of_no_use_are_told_before_a_port_opens() {
     let mut cluster = Setup::nodes(1).build();

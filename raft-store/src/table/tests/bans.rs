@@ -49,6 +49,7 @@ impl World {
                 ..Default::default()
             }),
             now_ms: self.now_ms,
+            in_memory: false,
         };
         self.run(2, Kind::ClaimSession(claim)).0
     }
