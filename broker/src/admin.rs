@@ -9,6 +9,7 @@ use raftmq_api::node::AdminPublication;
 use raftmq_mqtt::{
     codec::{PayloadFormat, Property, QoS},
     publication::{Expiry, Origin, Publication},
+    topic::DelayedName,
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -28,7 +29,8 @@ pub async fn publish(
         .ok_or("QoS above 2")?;
     let expiry_seconds = admin.properties.as_ref().and_then(|p| p.expiry_seconds);
     let mut outcome = PublishOutcome::Kept;
-    for topic in &admin.topics {
+    for name in &admin.topics {
+        let (topic, delay_seconds) = undelayed(engine, name)?;
         let publication = Publication {
             topic,
             payload: &admin.payload,
@@ -43,7 +45,7 @@ pub async fn publish(
             publisher: &admin.client_id,
             target: None,
         };
-        match publish_one(engine, &publication).await {
+        match publish_one(engine, &publication, delay_seconds).await {
             Some(PublishOutcome::Kept) => {}
             Some(PublishOutcome::Failed) => outcome = PublishOutcome::Failed,
             Some(PublishOutcome::NotRetained) => {
@@ -62,10 +64,20 @@ pub async fn publish(
 async fn publish_one(
     engine: &Arc<Engine>,
     publication: &Publication<'_>,
+    delay_seconds: u32,
 ) -> Option<PublishOutcome> {
-    submit(engine, publication.publisher, publication)
+    submit_later(engine, publication.publisher, publication, delay_seconds)
         .await
         .ok()
+}
+
+/// The topic name without the delay that it asks for, and that delay in seconds.
+fn undelayed<'n>(engine: &Engine, name: &'n str) -> Result<(&'n str, u32), String> {
+    match DelayedName::parse(name).filter(|_| engine.settings.delayed_publish) {
+        None => Ok((name, 0)),
+        Some(Ok(delayed)) => Ok((delayed.topic, delayed.seconds)),
+        Some(Err(error)) => Err(format!("{name:?}: {error}")),
+    }
 }
 
 /// Hands a message to the shard of a client identifier. What is submitted by one identifier keeps its
@@ -75,11 +87,22 @@ pub(crate) fn submit(
     by: &str,
     publication: &Publication<'_>,
 ) -> oneshot::Receiver<PublishOutcome> {
+    submit_later(engine, by, publication, 0)
+}
+
+/// The same for a message that is published after a delay. The answer is given when that is certain.
+fn submit_later(
+    engine: &Engine,
+    by: &str,
+    publication: &Publication<'_>,
+    delay_seconds: u32,
+) -> oneshot::Receiver<PublishOutcome> {
     let mut frame = Vec::with_capacity(publication.frame_len());
     publication.append_to(&mut frame);
     let (answer, answered) = oneshot::channel();
     engine.mailbox_of(by).put(Mail::Run(Box::new(move |shard| {
-        shard.borrow_mut().publish_for_admin(&frame, answer);
+        let mut shard = shard.borrow_mut();
+        shard.publish_for_admin(&frame, delay_seconds, answer);
     })));
     answered
 }

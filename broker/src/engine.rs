@@ -25,7 +25,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 /// How long a command waits for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,6 +71,8 @@ pub struct Engine {
     pub takeovers: Arc<Takeovers>,
     /// Counts the node's lives in the cluster.
     pub lives: Arc<AtomicU64>,
+    /// Rung when the table has delayed messages to be published.
+    pub delayed_due: Arc<Notify>,
     /// What plugins change in the engine.
     pub(crate) extensions: Arc<ExtensionsCell>,
     /// The plugins.

@@ -72,6 +72,7 @@ impl Gauges {
             (Stat::Topics, counts.topics),
             (Stat::Routes, counts.routes),
             (Stat::Retained, counts.retained),
+            (Stat::DelayedPublishs, counts.delayed),
         ] {
             self.set(stat, value as u64);
         }

@@ -10,6 +10,7 @@ pub mod config;
 mod connect;
 mod counting;
 pub mod ctl;
+mod delayed;
 pub mod dev;
 mod drain;
 mod engine;

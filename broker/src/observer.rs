@@ -28,6 +28,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use tokio::sync::Notify;
 
 /// The node's ears.
 pub struct TableObserver {
@@ -43,6 +44,8 @@ pub struct TableObserver {
     pub links: Arc<crate::link::Links>,
     /// Counts what the table does once for the cluster.
     pub counters: Arc<ShardCounters>,
+    /// Rung when delayed messages are to be published.
+    pub delayed_due: Arc<Notify>,
     /// Shows how much the table holds.
     pub gauges: Gauges,
     /// Which plugins want to be told.
@@ -163,6 +166,7 @@ impl TableObserver {
                 self.session(client_id, (*epoch).into(), SessionChange::SentAway);
             }
             TableEvent::WillDue(message) => self.deliver_will(message),
+            TableEvent::DelayedDue => self.delayed_due.notify_one(),
             TableEvent::NodeDown { node, .. } => self.node_down((*node).into()),
             TableEvent::Counted { by, what } if u64::from(*by) == self.node_id => self.count(what),
             _ => {}

@@ -31,6 +31,10 @@ pub struct Settings {
     pub max_qos: QoS,
     /// See `mqtt.retain_available`.
     pub retain_available: bool,
+    /// See `mqtt.delayed_publish`.
+    pub delayed_publish: bool,
+    /// See `mqtt.max_delayed_messages`.
+    pub delayed_messages_max: u64,
     /// See `mqtt.wildcard_subscription_available`.
     pub wildcard_subscription_available: bool,
     /// See `mqtt.shared_subscription_available`.
@@ -75,6 +79,8 @@ impl Settings {
             durability: mqtt.sessions,
             max_qos: QoS::from_number(mqtt.max_qos).unwrap_or(QoS::ExactlyOnce),
             retain_available: mqtt.retain_available,
+            delayed_publish: mqtt.delayed_publish,
+            delayed_messages_max: mqtt.max_delayed_messages,
             wildcard_subscription_available: mqtt.wildcard_subscription_available,
             shared_subscription_available: mqtt.shared_subscription_available,
             subscription_identifier_available: mqtt.subscription_identifier_available,

@@ -57,7 +57,9 @@ impl Stat {
     /// How `GET /stats/sum` treats it.
     pub const fn summation(self) -> Summation {
         match self {
-            Stat::Topics | Stat::Routes | Stat::Retained => Summation::Highest,
+            Stat::Topics | Stat::Routes | Stat::Retained | Stat::DelayedPublishs => {
+                Summation::Highest
+            }
             _ => Summation::Add,
         }
     }

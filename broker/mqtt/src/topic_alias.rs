@@ -48,6 +48,12 @@ impl InboundAliases {
         }
     }
 
+    /// The topic name that an alias stands for.
+    pub fn get(&self, alias: NonZeroU16) -> Option<&str> {
+        let index = usize::from(alias.get() - 1);
+        self.topics.get(index)?.as_deref()
+    }
+
     fn set(&mut self, index: usize, topic: &str) -> Rc<str> {
         let topic: Rc<str> = topic.into();
         if self.topics.len() <= index {

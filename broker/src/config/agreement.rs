@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::settings::{Config, Setting};
 
 /// Not in it: what belongs to a machine (addresses, directories, sizes of buffers), and secrets.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "mqtt.max_packet_size",
     "mqtt.max_keep_alive",
     "mqtt.keep_alive_multiplier",
@@ -18,6 +18,8 @@ const KEYS: [&str; 20] = [
     "mqtt.max_subscriptions",
     "mqtt.max_qos",
     "mqtt.retain_available",
+    "mqtt.delayed_publish",
+    "mqtt.max_delayed_messages",
     "mqtt.proxy_protocol",
     "mqtt.allow_anonymous",
     "http.max_row_limit",

@@ -186,6 +186,10 @@ settings! {
         max_qos: u8 = 2, 0 => 2;
         /// Whether messages may be retained. MQTT 5 clients are told (Retain Available).
         retain_available: bool = true;
+        /// Whether a message to `$delayed/<seconds>/<topic>` is published to `<topic>` later. Without it such a topic is one like any other.
+        delayed_publish: bool = true;
+        /// Messages in the cluster that wait to be published later; beyond it 0x97. `0`: none may.
+        max_delayed_messages: u64 = 100_000, 0 => 10_000_000;
         /// Whether filters may have wildcards. MQTT 5 clients are told, and disconnected with 0xA2 when they subscribe to one all the same; older ones get 0x80.
         wildcard_subscription_available: bool = true;
         /// Whether there are shared subscriptions (`$share/<group>/<filter>`). MQTT 5 clients are told; 0x9E, or 0x80 for older ones.

@@ -13,6 +13,7 @@ use crate::{
     admission::Admission,
     config::{Config, ListenerConfig},
     counting::Counters,
+    delayed,
     drain::{self, Draining},
     engine::Engine,
     gauges::Gauges,
@@ -39,7 +40,7 @@ use std::{
 use tokio::{
     net::TcpListener,
     runtime::Handle,
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinHandle,
 };
 use tonic::transport::{Server, server::TcpIncoming};
@@ -147,6 +148,7 @@ impl Node {
         let counters = Counters::new(mailboxes.len());
         let gauges = Gauges::default();
         let takeovers = Arc::new(Takeovers::default());
+        let delayed_due = Arc::new(Notify::new());
         let observer = TableObserver {
             node_id: config.node.id,
             mailboxes: mailboxes.clone(),
@@ -154,6 +156,7 @@ impl Node {
             takeovers: takeovers.clone(),
             links: links.clone(),
             counters: counters.table(),
+            delayed_due: delayed_due.clone(),
             gauges: gauges.clone(),
             extensions: extensions.clone(),
         };
@@ -181,6 +184,7 @@ impl Node {
             proposals: Semaphore::new(config.cluster.proposal_queue),
             takeovers,
             lives,
+            delayed_due,
             extensions,
             plugins,
         });
@@ -454,6 +458,7 @@ fn servers(
     )));
     servers.push(tokio::spawn(sampler.run()));
     servers.push(tokio::spawn(drain::run(engine.clone())));
+    servers.push(tokio::spawn(delayed::run(engine.clone())));
     servers.push(tokio::spawn(learning::tell_leader(engine.clone())));
     servers.push(tokio::spawn(history::sample(node, engine.ended.clone())));
     servers.push(tokio::spawn(learning::learn_cluster_id(

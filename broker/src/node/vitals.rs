@@ -49,13 +49,13 @@ pub(super) fn readiness(engine: &Engine) -> Result<(), String> {
 }
 
 /// What this node offers its clients. Sessions and subscriptions are on disk; queued messages are not,
-/// and nothing is published later or subscribed to on a client's behalf.
+/// and nothing is subscribed to on a client's behalf.
 pub(super) fn features(engine: &Engine) -> FeaturesReply {
     FeaturesReply {
         retain: engine.settings.retain_available,
         message_storage: false,
         session_storage: true,
-        delayed: false,
+        delayed: engine.settings.delayed_publish,
         shared_subscription: engine.settings.shared_subscription_available,
         auto_subscription: false,
     }

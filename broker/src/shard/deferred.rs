@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::sync::oneshot;
 
-/// What became of a publish of the HTTP API.
+/// What became of a publish of the HTTP API, or of a delayed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublishOutcome {
     /// Routed, and with QoS 1 and 2 kept by its owners.
@@ -41,7 +41,7 @@ pub(crate) enum Owner {
         qos: QoS,
         packet_id: u16,
     },
-    /// A request of the HTTP API.
+    /// A request of the HTTP API, or the task that publishes delayed messages.
     Admin(oneshot::Sender<PublishOutcome>),
     /// What this node keeps for a session of another one, up to this number.
     Owed { client_id: Arc<str>, upto: u64 },

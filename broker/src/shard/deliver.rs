@@ -251,7 +251,11 @@ impl Shard {
     }
 
     /// The publisher's slot, looked for only if some subscriber wants to be spared its own messages.
-    fn publisher_slot(&self, publication: &Publication<'_>, route: &Route) -> Option<SlotKey> {
+    pub(super) fn publisher_slot(
+        &self,
+        publication: &Publication<'_>,
+        route: &Route,
+    ) -> Option<SlotKey> {
         let wanted = route.own.iter().any(|s| s.subscription.no_local);
         if wanted {
             self.slots.find(publication.publisher)

@@ -13,7 +13,7 @@
 //! | --- | --- |
 //! | [`accept`], [`opening`], [`handshake`], [`screening`], [`banning`], [`exchange`], [`admit`], [`claiming`], [`connack`] | from a socket to an owned session |
 //! | [`drive`], [`packets`] | bytes to packets, packets to what they do |
-//! | [`publish`], [`deliver`], [`offering`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
+//! | [`publish`], [`delaying`], [`deliver`], [`offering`], [`pumping`], [`deferred`] | messages in, messages out, acknowledgements that wait |
 //! | [`ledger`], [`journaling`], [`recovery`] | what sessions are owed, on disk and back |
 //! | [`owed`] | messages kept for sessions of other nodes |
 //! | [`subscribe`], [`suback`], [`auto_subscribe`] | SUBSCRIBE and UNSUBSCRIBE, and what every client gets |
@@ -33,6 +33,7 @@ mod claiming;
 mod connack;
 mod connection;
 mod deferred;
+mod delaying;
 mod deliver;
 mod depart;
 mod drive;

@@ -93,7 +93,8 @@ impl Shard {
     fn packet(&mut self, key: SlotKey, packet: &Packet<'_>) -> Next {
         match packet {
             Packet::Publish(publish) => {
-                if self.must_wait(key) || (publish.retain && self.table_is_busy()) {
+                if self.must_wait(key) || (self.changes_table(key, publish) && self.table_is_busy())
+                {
                     return Next::Pause;
                 }
                 match self.publish_packet(key, publish) {
@@ -293,7 +294,9 @@ fn close(error: DecodeError) -> Next {
 /// Why a PUBLISH ends its connection, for people.
 fn refused_publish(reason: ReasonCode) -> &'static str {
     match reason {
-        ReasonCode::TopicNameInvalid => "PUBLISH: no topic name, or one with too many levels",
+        ReasonCode::TopicNameInvalid => {
+            "PUBLISH: no topic name, one with too many levels, or a wrong delay"
+        }
         ReasonCode::QosNotSupported => "PUBLISH: a QoS above the Maximum QoS",
         ReasonCode::RetainNotSupported => "PUBLISH: messages are not retained",
         ReasonCode::TopicAliasInvalid => "PUBLISH: a topic alias above the Topic Alias Maximum",

@@ -66,6 +66,15 @@ impl Route {
     }
 }
 
+/// What is known of the packet identifier of a PUBLISH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identifier {
+    /// It is new, or QoS 0 has none: the message goes on.
+    Fresh,
+    /// The message was taken before, or its connection is gone.
+    Known,
+}
+
 impl Shard {
     /// A PUBLISH of a client. `Err`: the connection is to be closed with this reason.
     pub(super) fn publish_packet(
@@ -75,6 +84,9 @@ impl Shard {
     ) -> Result<(), ReasonCode> {
         let named = self.unaliased_name(key, publish)?;
         let name = named.as_deref().unwrap_or(publish.topic);
+        let Ok((name, delay_seconds)) = self.undelayed_name(name) else {
+            return self.refuse_name(key, publish);
+        };
         let topic = self.rewritten_name(key, name);
         let publish = &Publish {
             topic: &topic,
@@ -88,38 +100,12 @@ impl Shard {
             None => self.first_route(publish.topic)?,
         };
         self.check_publish(publish)?;
-        let Some(slot) = self.slots.get_mut(key) else {
+        let Some(slot) = self.slots.get(key) else {
             return Ok(());
         };
         let client_id = slot.client_id.clone();
-        let packet_id = publish.packet_id.map_or(0, |id| id.get());
-        if publish.qos != QoS::AtMostOnce {
-            let Some(connection) = slot.connection.as_deref_mut() else {
-                return Ok(());
-            };
-            let receive_maximum = connection.listener.settings.max_inflight;
-            let inbound = &slot.session.inbound;
-            if connection.version == Version::V5
-                && inbound.exceeds(publish.qos, packet_id, receive_maximum)
-            {
-                return Err(ReasonCode::ReceiveMaximumExceeded);
-            }
-            let (is_journaled, before) = (slot.journaled.is_some(), connection.out.len());
-            match slot
-                .session
-                .inbound
-                .accept(publish.qos, packet_id, &mut connection.wire())
-            {
-                Acceptance::Route => {}
-                Acceptance::Repeated | Acceptance::UnderWay => {
-                    self.counters.add(Metric::ClientPublishDuplicate, 1);
-                    if is_journaled {
-                        self.hold_output(key, before);
-                    }
-                    self.mark_dirty(key);
-                    return Ok(());
-                }
-            }
+        if self.accept_identifier(key, publish)? == Identifier::Known {
+            return Ok(());
         }
         let retain = match self.admit_publish(key, publish) {
             Admission::Accepted => publish.retain,
@@ -144,18 +130,56 @@ impl Shard {
             publisher: &client_id,
             target: None,
         };
+        let owner = Owner::Client {
+            key,
+            qos: publish.qos,
+            packet_id: publish.packet_id.map_or(0, |id| id.get()),
+        };
+        if delay_seconds > 0 {
+            self.delay(&publication, delay_seconds, owner);
+            return Ok(());
+        }
         self.note_publish(key, publish, &publication);
-        self.publish(
-            &publication,
-            &route,
-            Some(key),
-            Owner::Client {
-                key,
-                qos: publish.qos,
-                packet_id,
-            },
-        );
+        self.publish(&publication, &route, Some(key), owner);
         Ok(())
+    }
+
+    /// Notes the packet identifier of a QoS 1 or 2 PUBLISH, unless it is under way already: then the client
+    /// is answered as it was, or will be.
+    pub(super) fn accept_identifier(
+        &mut self,
+        key: SlotKey,
+        publish: &Publish<'_>,
+    ) -> Result<Identifier, ReasonCode> {
+        if publish.qos == QoS::AtMostOnce {
+            return Ok(Identifier::Fresh);
+        }
+        let packet_id = publish.packet_id.map_or(0, |id| id.get());
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Ok(Identifier::Known);
+        };
+        let Some(connection) = slot.connection.as_deref_mut() else {
+            return Ok(Identifier::Known);
+        };
+        let receive_maximum = connection.listener.settings.max_inflight;
+        let inbound = &mut slot.session.inbound;
+        if connection.version == Version::V5
+            && inbound.exceeds(publish.qos, packet_id, receive_maximum)
+        {
+            return Err(ReasonCode::ReceiveMaximumExceeded);
+        }
+        let (is_journaled, before) = (slot.journaled.is_some(), connection.out.len());
+        match inbound.accept(publish.qos, packet_id, &mut connection.wire()) {
+            Acceptance::Route => Ok(Identifier::Fresh),
+            Acceptance::Repeated | Acceptance::UnderWay => {
+                self.counters.add(Metric::ClientPublishDuplicate, 1);
+                if is_journaled {
+                    self.hold_output(key, before);
+                }
+                self.mark_dirty(key);
+                Ok(Identifier::Known)
+            }
+        }
     }
 
     /// The topic name that the packet's alias stands for; `None`: it has no alias.
@@ -412,10 +436,11 @@ impl Shard {
         route
     }
 
-    /// A message of the HTTP API, as a frame.
+    /// A message of the HTTP API, as a frame, after this delay.
     pub(crate) fn publish_for_admin(
         &mut self,
         frame: &[u8],
+        delay_seconds: u32,
         answer: oneshot::Sender<super::PublishOutcome>,
     ) {
         // A frame that cannot be read was not written by us; the dropped answer says "not done".
@@ -424,6 +449,10 @@ impl Shard {
         };
         if publication.retain && !self.may_retain(publication.topic, publication.payload.len()) {
             let _ = answer.send(super::PublishOutcome::NotRetained);
+            return;
+        }
+        if delay_seconds > 0 {
+            self.delay(&publication, delay_seconds, Owner::Admin(answer));
             return;
         }
         let route = self.route(publication.topic);

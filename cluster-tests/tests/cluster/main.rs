@@ -8,6 +8,7 @@ mod t12_subscriptions;
 mod t13_wills;
 mod t14_mqtt5;
 mod t15_rules;
+mod t16_delayed;
 mod t17_conformance;
 mod t20_fence;
 mod t30_owner;

@@ -1,6 +1,7 @@
 //! Commands, one function each.
 
 mod bans;
+mod delayed;
 mod nodes;
 mod subscriptions;
 
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use raftmq_proto::v1::{self, Batch, Entry, Message, Op, Will, op::Kind};
 
 use super::{
-    Applied, Countable, EndReason, Ended, Epoch, NodeEntry, NodeId, Outcome, Previous, Refusal,
-    Session, Table, TableEvent,
+    Applied, Countable, EndReason, Ended, Epoch, NodeId, Outcome, Previous, Refusal, Session,
+    Table, TableEvent,
 };
 
 /// What one entry does, collected.
@@ -109,6 +110,8 @@ impl Run<'_> {
             Some(Kind::ForgetNode(op)) => self.forget_node(op),
             Some(Kind::SetBan(op)) => self.set_ban(op),
             Some(Kind::LiftBan(op)) => self.lift_ban(op),
+            Some(Kind::DelayPublish(op)) => self.delay_publish(epoch, op),
+            Some(Kind::EndDelayed(op)) => self.end_delayed(proposer, op),
             Some(Kind::Tick(op)) => self.tick(op.now_ms),
             Some(Kind::Checkpoint(_)) => Outcome::Checkpoint {
                 index: epoch.index(),
@@ -399,66 +402,6 @@ impl Run<'_> {
         self.counted(node, Countable::WillPublished(message));
     }
 
-    fn node_up(&mut self, op: &v1::NodeUp) -> Outcome {
-        let node = NodeId(op.node_id);
-        if self.table.removed.contains(&op.raft_id) {
-            return Outcome::Refused(Refusal::StaleIncarnation);
-        }
-        if let Some(known) = self.table.nodes.get_mut(&node) {
-            if op.incarnation <= known.incarnation {
-                return Outcome::Refused(Refusal::StaleIncarnation);
-            }
-            known.is_up = false;
-        } else if op.incarnation == 0 {
-            return Outcome::Refused(Refusal::StaleIncarnation);
-        }
-        self.end_life(node, op.now_ms, "its node was started anew");
-        self.replace_directory(node, op.raft_id);
-        let known = self.table.nodes.get(&node);
-        let entry = NodeEntry {
-            raft_id: op.raft_id,
-            drain: known.and_then(|known| known.drain),
-            server_reference: op.server_reference.as_str().into(),
-            incarnation: op.incarnation,
-            is_up: true,
-            name: op.name.as_str().into(),
-            rpc_address: op.rpc_address.as_str().into(),
-            version: op.version.as_str().into(),
-            since_ms: op.now_ms,
-            last_seq: 0,
-        };
-        self.table.nodes.insert(node, entry);
-        self.applied.changed.everything = true;
-        self.applied.events.push(TableEvent::NodeUp { node });
-        Outcome::NodeUp
-    }
-
-    fn node_down(&mut self, op: &v1::NodeDown) -> Outcome {
-        let node = NodeId(op.node_id);
-        let Some(known) = self.table.nodes.get_mut(&node) else {
-            return Outcome::Refused(Refusal::NodeNotUp);
-        };
-        if known.incarnation != op.incarnation {
-            return Outcome::Refused(Refusal::StaleIncarnation);
-        }
-        if !known.is_up {
-            return Outcome::NodeDown;
-        }
-        known.is_up = false;
-        known.since_ms = op.now_ms;
-        self.end_life(node, op.now_ms, "its node went down");
-        self.applied.changed.everything = true;
-        self.applied.events.push(TableEvent::NodeDown { node });
-        Outcome::NodeDown
-    }
-
-    /// The connections of a life that is over are over, too.
-    fn end_life(&mut self, node: NodeId, now_ms: u64, reason: &str) {
-        for client_id in self.table.sessions.connected_on(node) {
-            self.go_offline(&client_id, now_ms, reason, EndReason::NodeDown);
-        }
-    }
-
     fn tick(&mut self, now_ms: u64) -> Outcome {
         while let Some(client_id) = self.table.sessions.first_due(now_ms) {
             let Some(session) = self.table.sessions.get(&client_id) else {
@@ -478,6 +421,7 @@ impl Run<'_> {
         }
         self.table.retained.expire(now_ms);
         self.expire_bans(now_ms);
+        self.delayed_come_due(now_ms);
         Outcome::Ticked
     }
 }

@@ -15,6 +15,8 @@ pub struct Counts {
     pub routes: usize,
     /// Retained messages in the cluster.
     pub retained: usize,
+    /// Messages in the cluster that are to be published later.
+    pub delayed: usize,
 }
 
 impl Table {
@@ -29,6 +31,7 @@ impl Table {
             topics: self.subscribers.filters(),
             routes: up.map(|(id, _)| self.subscribers.numbers(*id).routes).sum(),
             retained: self.retained.len(),
+            delayed: self.delayed.len(),
         }
     }
 

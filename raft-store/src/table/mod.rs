@@ -4,7 +4,7 @@
 //! | room | concern |
 //! | --- | --- |
 //! | [`apply`](self) | commands, one function each |
-//! | `sessions`, `subscribers`, `retained`, `bans` | the state, each with its indexes |
+//! | `sessions`, `subscribers`, `retained`, `bans`, `delayed` | the state, each with its indexes |
 //! | `query`, `listing` | routing and single rows; long lists in pieces |
 //! | `snapshot` | the state as a file |
 //! | `hash` | the state as a number |
@@ -15,6 +15,7 @@
 mod apply;
 mod bans;
 mod counts;
+mod delayed;
 mod hash;
 mod ids;
 mod listing;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 pub use bans::{BANS_MAX, Ban, BanOf, Suspect};
 pub use counts::Counts;
+pub use delayed::DelayedMessage;
 pub use ids::{Epoch, Incarnation, NodeId};
 pub use listing::{Listed, Piece, Place, Scope};
 pub use outcome::{Applied, Countable, EndReason, Ended, Outcome, Previous, Refusal, TableEvent};
@@ -96,6 +98,7 @@ pub struct Table {
     retained: retained::Retained,
     /// Shared with frozen tables until it is changed.
     bans: Arc<bans::Bans>,
+    delayed: delayed::Delayed,
 }
 
 impl Table {

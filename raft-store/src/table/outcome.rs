@@ -67,6 +67,13 @@ pub enum Outcome {
         /// It was in force.
         existed: bool,
     },
+    /// The message is kept until it is due.
+    Delayed,
+    /// Per delayed message, whether it was there and the proposer was the one to publish it.
+    DelayedEnded {
+        /// In the order of the command.
+        was_its_own: Vec<bool>,
+    },
     /// Time has passed.
     Ticked,
     /// The tables are compared as they are after this entry.
@@ -182,6 +189,8 @@ pub enum TableEvent {
     },
     /// A will is to be published: by every node to its own subscribers, so once cluster-wide.
     WillDue(Arc<Message>),
+    /// Delayed messages are to be published, by the nodes that the table names.
+    DelayedDue,
     /// A node's new life began.
     NodeUp {
         /// The node.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use raftmq_proto::v1::Message;
 
 use super::subscribers::{Entry, Member};
-use super::{NodeEntry, NodeId, Session, Subscription, Table};
+use super::{DelayedMessage, NodeEntry, NodeId, Session, Subscription, Table};
 
 /// An ordinary subscriber on the asking node.
 #[derive(Clone, Copy, Debug)]
@@ -258,12 +258,23 @@ impl Table {
         self.retained.behind(after)
     }
 
-    /// When the next session, will, retained message or ban is due, Unix milliseconds.
+    /// Delayed messages that a node is to publish now, in their order.
+    pub fn delayed_due_for(&self, node: NodeId) -> impl Iterator<Item = &Arc<DelayedMessage>> {
+        self.delayed.due_for(node)
+    }
+
+    /// Whether a delayed message has not been published for certain.
+    pub fn is_delayed(&self, id: u64) -> bool {
+        self.delayed.get(id).is_some()
+    }
+
+    /// When the next session, will, retained message, delayed message or ban is due, Unix milliseconds.
     pub fn next_due_ms(&self) -> Option<u64> {
         [
             self.sessions.first_due_ms(),
             self.retained.first_due_ms(),
             self.bans.first_due_ms(),
+            self.delayed.first_due_ms(),
         ]
         .into_iter()
         .flatten()

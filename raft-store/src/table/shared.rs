@@ -154,7 +154,7 @@ impl SharedTable {
         table.nodes().map(life).collect()
     }
 
-    /// When the next session, will or retained message is due, Unix milliseconds.
+    /// When the next session, will, retained or delayed message or ban is due, Unix milliseconds.
     pub fn next_due_ms(&self) -> Option<u64> {
         self.table.read().next_due_ms()
     }

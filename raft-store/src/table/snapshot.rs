@@ -8,14 +8,17 @@
 //!
 //! Integers are little endian. Indexes are not written; they are built again from the records.
 
+use std::hash::Hash;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use prost::Message as _;
-use raftmq_proto::v1::{self, Message, TableHead, TableNode, TableSession, TableSubscriptions};
+use raftmq_proto::v1::{
+    self, Message, TableDelayed, TableHead, TableNode, TableSession, TableSubscriptions,
+};
 use rustc_hash::FxHashMap;
 
-use super::{Drain, NodeEntry, NodeId, Session, Subscription, Table, bans::Bans};
+use super::{DelayedMessage, Drain, NodeEntry, NodeId, Session, Subscription, Table, bans::Bans};
 
 const MAGIC: &[u8; 8] = b"RAFTMQTB";
 const FORMAT_VERSION: u32 = 1;
@@ -33,6 +36,7 @@ mod kind {
     pub const SUBSCRIPTIONS: u8 = 4;
     pub const RETAINED: u8 = 5;
     pub const BANS: u8 = 10;
+    pub const DELAYED: u8 = 11;
 }
 
 /// A table as it was at one moment; it shares its parts with the living one.
@@ -43,6 +47,7 @@ pub struct Frozen {
     sessions: Vec<Arc<FxHashMap<Arc<str>, Arc<Session>>>>,
     retained: Vec<Arc<FxHashMap<Arc<str>, Arc<Message>>>>,
     bans: Arc<Bans>,
+    delayed: Vec<Arc<FxHashMap<u64, Arc<DelayedMessage>>>>,
 }
 
 /// Why a snapshot cannot be read.
@@ -79,6 +84,7 @@ impl Table {
             sessions: self.sessions.shards(),
             retained: self.retained.shards(),
             bans: self.bans.clone(),
+            delayed: self.delayed.shards(),
         }
     }
 
@@ -134,6 +140,13 @@ impl Table {
                 let ban = v1::Ban::decode(record).map_err(damaged)?;
                 let set = Arc::make_mut(&mut self.bans).restore(&ban);
                 set.map_err(|refusal| RestoreError::Record(format!("a ban: {refusal:?}")))?;
+            }
+            kind::DELAYED => {
+                let stored = TableDelayed::decode(record).map_err(damaged)?;
+                let delayed = DelayedMessage::restored(stored).ok_or_else(|| {
+                    RestoreError::Record("a delayed message without its message".into())
+                })?;
+                self.delayed.insert(delayed);
             }
             other => return Err(RestoreError::Record(format!("unknown section {other}"))),
         }
@@ -225,6 +238,9 @@ impl Frozen {
         for ban in self.bans.iter() {
             visit(kind::BANS, &ban.stored().encode_to_vec());
         }
+        for delayed in self.delayed.iter().flat_map(|shard| shard.values()) {
+            visit(kind::DELAYED, &delayed.stored().encode_to_vec());
+        }
     }
 
     /// Writes the table, in an order that depends on its content alone.
@@ -252,11 +268,16 @@ impl Frozen {
         if !self.bans.is_empty() {
             section(out, kind::BANS, self.bans.iter().map(|ban| ban.stored()))?;
         }
+        // The same for delayed messages.
+        if self.delayed.iter().any(|shard| !shard.is_empty()) {
+            let delayed = in_order(&self.delayed).map(DelayedMessage::stored);
+            section(out, kind::DELAYED, delayed)?;
+        }
         section(out, kind::END, std::iter::empty::<TableHead>())
     }
 }
 
-fn in_order<T>(shards: &[Arc<FxHashMap<Arc<str>, Arc<T>>>]) -> impl Iterator<Item = &T> {
+fn in_order<K: Ord + Hash, T>(shards: &[Arc<FxHashMap<K, Arc<T>>>]) -> impl Iterator<Item = &T> {
     shards.iter().flat_map(|shard| {
         let mut keys: Vec<_> = shard.keys().collect();
         keys.sort_unstable();

@@ -8,6 +8,7 @@ use super::*;
 
 mod bans;
 mod counted;
+mod delayed;
 mod drain;
 mod listing;
 
@@ -529,8 +530,16 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
     let filter = prop::sample::select(vec!["t", "t/+", "t/#", "#", "+/1"]);
     let node = 1..=3u64;
     let epoch = 0..40u64;
-    (node, 0..9u32, client, filter, epoch, any::<bool>(), 0..3u32).prop_map(
-        |(node, what, client, filter, epoch, flag, n)| {
+    (
+        node,
+        0..11u32,
+        client,
+        filter,
+        epoch,
+        any::<bool>(),
+        0..3u32,
+    )
+        .prop_map(|(node, what, client, filter, epoch, flag, n)| {
             let client_id = client.to_owned();
             let epoch = epoch << 12;
             let now_ms = epoch;
@@ -593,6 +602,18 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
                         ..Default::default()
                     }),
                 }),
+                9 => Kind::DelayPublish(v1::DelayPublish {
+                    message: Some(Message {
+                        client_id,
+                        ..message("later", "x")
+                    }),
+                    due_ms: now_ms + u64::from(n) * 9_000,
+                    messages_max: 5,
+                    by_api: flag,
+                }),
+                10 => Kind::EndDelayed(v1::EndDelayed {
+                    ids: vec![epoch, epoch + (1 << 12)],
+                }),
                 _ => Kind::Unsubscribe(v1::Unsubscribe {
                     client_id,
                     epoch,
@@ -600,8 +621,7 @@ fn any_op() -> impl Strategy<Value = (u64, Kind)> {
                 }),
             };
             (node, kind)
-        },
-    )
+        })
 }
 
 /// Epochs in random commands are guesses; most of the time take the one that is right.

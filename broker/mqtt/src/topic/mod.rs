@@ -8,6 +8,7 @@
 //! Knows nothing of sessions, nodes or permissions: the trees map strings to whatever the caller
 //! keeps there.
 
+mod delayed;
 mod error;
 mod matching;
 mod node;
@@ -16,6 +17,7 @@ mod shared;
 mod tree;
 mod validate;
 
+pub use delayed::{DELAY_SECONDS_MAX, DelayedName, DelayedNameError};
 pub use error::TopicError;
 pub use matching::matches;
 pub use relation::{covers, overlaps};
