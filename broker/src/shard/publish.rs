@@ -92,6 +92,10 @@ impl Shard {
             return Ok(());
         };
         let client_id = slot.client_id.clone();
+        let origin = match &slot.connection {
+            Some(connection) if connection.listener.is_internal => Origin::Bridge,
+            _ => Origin::Client,
+        };
         let packet_id = publish.packet_id.map_or(0, |id| id.get());
         if publish.qos != QoS::AtMostOnce {
             let Some(connection) = slot.connection.as_deref_mut() else {
@@ -140,7 +144,7 @@ impl Shard {
             qos: publish.qos,
             retain,
             expiry: self.expiry(publish.properties.message_expiry_interval()),
-            origin: Origin::Client,
+            origin,
             publisher: &client_id,
             target: None,
         };
