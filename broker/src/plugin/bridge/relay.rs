@@ -2,7 +2,7 @@
 //! there is no socket.
 //!
 //! **The rule.** A message is acknowledged to its source when the target has acknowledged it, and in the order in
-//! which it came [MQTT-4.6.0-2]. Until then it lies here, and there are at most as many here as the source was
+//! which it came (§4.6). Until then it lies here, and there are at most as many here as the source was
 //! told in CONNECT that it may have under way.
 //!
 //! ```text
@@ -176,7 +176,7 @@ impl Relay {
     ///
     /// # Errors
     /// Its connection is of no use any more.
-    pub fn from_source(&mut self, packet: &Packet<'_>, now: Instant) -> Result<(), Broken> {
+    pub fn source_says(&mut self, packet: &Packet<'_>, now: Instant) -> Result<(), Broken> {
         match packet {
             Packet::Publish(publish) => {
                 self.take(publish, now)?;
@@ -201,8 +201,8 @@ impl Relay {
     /// A packet of the target.
     ///
     /// # Errors
-    /// As [`from_source`](Self::from_source).
-    pub fn from_target(&mut self, packet: &Packet<'_>, now: Instant) -> Result<(), Broken> {
+    /// As [`source_says`](Self::source_says).
+    pub fn target_says(&mut self, packet: &Packet<'_>, now: Instant) -> Result<(), Broken> {
         match packet {
             Packet::PubAck(ack) => self.answered(ack, now),
             Packet::PubRec(ack) if is_failure(ack.reason_code) => self.answered(ack, now),

@@ -138,17 +138,17 @@ impl Serving {
             near.packets(
                 relay,
                 |_| true,
-                |relay, packet| relay.from_target(packet, now),
+                |relay, packet| relay.target_says(packet, now),
             )?;
         }
         let far = match &mut self.far {
             Far::Up { wire, .. } if is_egress => wire.packets(
                 relay,
                 |_| true,
-                |relay, packet| relay.from_target(packet, now),
+                |relay, packet| relay.target_says(packet, now),
             ),
             Far::Up { wire, .. } => {
-                wire.packets(relay, more, |relay, packet| relay.from_source(packet, now))
+                wire.packets(relay, more, |relay, packet| relay.source_says(packet, now))
             }
             _ => Ok(()),
         };
@@ -157,7 +157,7 @@ impl Serving {
         }
         let (near, relay) = (&mut self.near, &mut self.relay);
         if is_egress {
-            near.packets(relay, more, |relay, packet| relay.from_source(packet, now))?;
+            near.packets(relay, more, |relay, packet| relay.source_says(packet, now))?;
         }
         self.hand_over();
         self.tally.set_pending(self.relay.pending());

@@ -83,32 +83,42 @@ fn a_file_of_rmqtt_is_read() {
 fn a_mistake_is_told_with_its_line() {
     let good = in_from("a", "b");
     for (keys, entry, line, word) in [
-        ("kepalive = '1s'", &*good, 4, "kepalive"),
-        ("keepalive = 'soon'", &good, 1, "keepalive"),
-        ("reconnect_interval = '0s'", &good, 1, "reconnect_interval"),
-        ("concurrent_client_limit = 5", &good, 1, "order"),
-        ("message_channel_capacity = 5", &good, 1, "remote broker"),
-        ("v5.topic_alias_maximum = 5", &good, 1, "aliases"),
-        ("v5.receive_maximum = 0", &good, 1, "receive_maximum"),
-        ("root_cert = '/nowhere'", &good, 1, "tls://"),
-        ("client_id_prefix = 5", &good, 4, "expected a string"),
-        ("", &in_from("a/#/b", "b"), 5, "a/#/b"),
-        ("", &in_from("a", "b/#"), 5, "b/#"),
-        ("", &in_from("a", "${local.topic}"), 5, "placeholder"),
+        ("kepalive = '1s'", good.clone(), 4, "kepalive"),
+        ("keepalive = 'soon'", good.clone(), 1, "keepalive"),
+        (
+            "reconnect_interval = '0s'",
+            good.clone(),
+            1,
+            "reconnect_interval",
+        ),
+        ("concurrent_client_limit = 5", good.clone(), 1, "order"),
+        (
+            "message_channel_capacity = 5",
+            good.clone(),
+            1,
+            "remote broker",
+        ),
+        ("v5.topic_alias_maximum = 5", good.clone(), 1, "aliases"),
+        ("v5.receive_maximum = 0", good.clone(), 1, "receive_maximum"),
+        ("root_cert = '/nowhere'", good.clone(), 1, "tls://"),
+        ("client_id_prefix = 5", good.clone(), 4, "expected a string"),
+        ("", in_from("a/#/b", "b"), 5, "a/#/b"),
+        ("", in_from("a", "b/#"), 5, "b/#"),
+        ("", in_from("a", "${local.topic}"), 5, "placeholder"),
         (
             "",
-            "remote.topic = 'a'\nlocal.topic = 'b'\nlocal.qos = 3",
+            "remote.topic = 'a'\nlocal.topic = 'b'\nlocal.qos = 3".into(),
             5,
             "local.qos",
         ),
         (
             "",
-            "remote.topic = 'a'\nlocal.topic = 'b'\nlocal.retain = 'x'",
+            "remote.topic = 'a'\nlocal.topic = 'b'\nlocal.retain = 'x'".into(),
             8,
             "as_received",
         ),
     ] {
-        let wrong = ingress(keys, entry)
+        let wrong = ingress(keys, &entry)
             .err()
             .unwrap_or_else(|| panic!("{keys} {entry}"));
         assert!(wrong.contains(&format!("line {line}")), "{wrong}");
@@ -416,12 +426,12 @@ impl Played {
     fn take(&mut self, arriving: &Arriving) {
         let bytes = arriving.encoded();
         let (relay, now) = (&mut self.relay, self.now);
-        let taken = with_packet(&bytes, |packet| relay.from_source(packet, now));
+        let taken = with_packet(&bytes, |packet| relay.source_says(packet, now));
         assert_eq!(taken, Ok(()));
     }
 
     fn target_says(&mut self, packet: &Packet<'_>) -> Result<(), Broken> {
-        self.relay.from_target(packet, self.now)
+        self.relay.target_says(packet, self.now)
     }
 
     fn acknowledged(&mut self, id: u16) {
@@ -471,7 +481,6 @@ fn ack(id: u16, reason: ReasonCode) -> Ack<'static> {
 
 use codec::PacketType::{PubAck, PubComp, PubRec, PubRel, Publish};
 
-/// [MQTT-4.6.0-2]
 #[test]
 fn the_source_is_told_in_its_order_and_only_what_the_target_has() {
     let mut played = Played::new().up();
@@ -517,7 +526,7 @@ fn qos_2_is_done_when_pubcomp_has_come() {
     assert_eq!(played.to_source(), [(PubRec, 9)]);
     let (relay, now) = (&mut played.relay, played.now);
     let release = Packet::PubRel(ack(9, ReasonCode::Success));
-    assert_eq!(relay.from_source(&release, now), Ok(()));
+    assert_eq!(relay.source_says(&release, now), Ok(()));
     assert_eq!(played.to_source(), [(PubComp, 9)]);
 }
 
@@ -655,7 +664,7 @@ fn a_source_that_refuses_the_subscription_is_of_no_use() {
         diagnostics: Default::default(),
         reason_codes: codec::ReasonCodes::new(&codes),
     });
-    let refused = played.relay.from_source(&refusal, played.now);
+    let refused = played.relay.source_says(&refusal, played.now);
     assert!(refused.is_err_and(|Broken(why)| why.contains("NotAuthorized")));
 }
 
