@@ -3,6 +3,17 @@
 use raftmq_mqtt::codec::{Connect, PayloadFormat, QoS, Version, Will};
 use raftmq_proto::v1;
 
+/// How identifiers of the broker's own clients begin: of its bridges.
+pub const RESERVED_PREFIX: &str = "$bridge:";
+/// User property of CONNECT by which a bridge says that it is one, and of CONNACK by which it is told the
+/// cluster that it has reached: a message is not sent where it has been.
+pub const BRIDGE_PROPERTY: &str = "raftmq-bridge";
+
+/// Whether only the broker itself may use this client identifier.
+pub fn is_reserved(client_id: &str) -> bool {
+    client_id.starts_with(RESERVED_PREFIX)
+}
+
 /// A password, or data of an authentication, which no log shows.
 #[derive(Clone)]
 pub struct Password(pub Vec<u8>);
@@ -44,6 +55,8 @@ pub struct ConnectRequest {
     pub maximum_packet_size: u32,
     /// Topic Alias Maximum of the client; 0: it takes none.
     pub topic_alias_maximum: u16,
+    /// Whether the client says that it is a bridge.
+    pub is_bridge: bool,
     /// Whether the client wants Response Information [MQTT-3.1.2-28].
     pub wants_response_information: bool,
     /// Whether the client wants reason strings [MQTT-3.1.2-29].
@@ -81,6 +94,10 @@ impl ConnectRequest {
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, |n| n.get()),
             maximum_packet_size: properties.maximum_packet_size.map_or(u32::MAX, |n| n.get()),
             topic_alias_maximum: properties.topic_alias_maximum.unwrap_or(0),
+            is_bridge: properties
+                .user_properties
+                .iter()
+                .any(|(name, _)| name == BRIDGE_PROPERTY),
             wants_response_information: properties.request_response_information == Some(true),
             wants_reason_strings: properties.request_problem_information != Some(false),
             will_breaks_its_format: connect.will.as_ref().is_some_and(breaks_its_format),

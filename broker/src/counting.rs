@@ -86,6 +86,7 @@ pub fn published(origin: Origin) -> Metric {
         Origin::Admin => MessagesPublishAdmin,
         Origin::Will => MessagesPublishLastwill,
         Origin::System => MessagesPublishSystem,
+        Origin::Bridge => MessagesPublishBridge,
         Origin::Retained => MessagesPublishRetain,
     }
 }
@@ -98,6 +99,7 @@ pub fn nonsubscribed(origin: Origin) -> Metric {
         Origin::Admin => MessagesNonsubscribedAdmin,
         Origin::Will => MessagesNonsubscribedLastwill,
         Origin::System => MessagesNonsubscribedSystem,
+        Origin::Bridge => MessagesNonsubscribedBridge,
     }
 }
 
@@ -108,6 +110,7 @@ pub fn delivered(origin: Origin) -> Metric {
         Origin::Admin => MessagesDeliveredAdmin,
         Origin::Will => MessagesDeliveredLastwill,
         Origin::System => MessagesDeliveredSystem,
+        Origin::Bridge => MessagesDeliveredBridge,
         Origin::Retained => MessagesDeliveredRetain,
     }
 }
@@ -119,6 +122,7 @@ pub fn acked(origin: Origin) -> Metric {
         Origin::Admin => MessagesAckedAdmin,
         Origin::Will => MessagesAckedLastwill,
         Origin::System => MessagesAckedSystem,
+        Origin::Bridge => MessagesAckedBridge,
         Origin::Retained => MessagesAckedRetain,
     }
 }

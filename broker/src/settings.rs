@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, Durability, ListenerConfig, MqttConfig, ProxyProtocol, QueueDrop},
-    connect::ConnectRequest,
+    connect::{self, ConnectRequest},
 };
 use raftmq_mqtt::{
     codec::{QoS, ReasonCode},
@@ -13,6 +13,8 @@ use std::{net::IpAddr, time::Duration};
 
 /// Session Expiry Interval that means "never" (MQTT 5 §3.1.2.11.2).
 pub const EXPIRY_NEVER: u32 = u32::MAX;
+/// Messages that may wait for a bridge that does not say otherwise (`message_channel_capacity`).
+pub const BRIDGE_QUEUE_MESSAGES: u32 = 100_000;
 
 /// What listeners, connections and sessions go by.
 #[derive(Clone, Debug)]
@@ -121,6 +123,26 @@ impl Settings {
         self.min_keep_alive_seconds = shortest.map_or(self.min_keep_alive_seconds, keep_alive);
         self.max_keep_alive_seconds = longest.map_or(self.max_keep_alive_seconds, keep_alive);
         self
+    }
+
+    /// The same for a bridge's own client: a queue of so many messages, and no header in front of CONNECT.
+    pub fn for_bridge(mut self, queue_messages_max: u32) -> Settings {
+        self.outbound_limits.queue_messages_max = queue_messages_max;
+        self.proxy_protocol = ProxyProtocol::Off;
+        self
+    }
+
+    /// Bounds of a session whose client has not connected here yet, or whose messages wait here for it.
+    /// A bridge says its own bound when it connects; until then it has the default one.
+    pub fn outbound_limits_of(&self, client_id: &str) -> OutboundLimits {
+        let own = self.outbound_limits;
+        match connect::is_reserved(client_id) {
+            false => own,
+            true => OutboundLimits {
+                queue_messages_max: own.queue_messages_max.max(BRIDGE_QUEUE_MESSAGES),
+                ..own
+            },
+        }
     }
 
     /// Whether `mqtt.max_topic_levels` is less than a topic can have.

@@ -40,6 +40,8 @@ pub enum Origin {
     System = 3,
     /// The retained store, towards a new subscription.
     Retained = 4,
+    /// A bridge, from another broker.
+    Bridge = 5,
 }
 
 impl Origin {
@@ -50,6 +52,7 @@ impl Origin {
             2 => Origin::Will,
             3 => Origin::System,
             4 => Origin::Retained,
+            5 => Origin::Bridge,
             _ => return None,
         })
     }

@@ -53,6 +53,9 @@ pub struct Listener {
     pub certificate_use: CertificateUse,
     /// See `mqtt.tcp_keepalive`; `None`: never.
     pub tcp_keepalive: Option<Duration>,
+    /// Whether its clients are parts of this process: they are not asked who they are, and nobody else may
+    /// take their names.
+    pub is_internal: bool,
     admission: Option<Admission>,
     connect_rate: Option<ConnectRate>,
 }
@@ -96,9 +99,30 @@ impl Listener {
             certificate_name: own.certificate_name,
             certificate_use: own.certificate_use,
             tcp_keepalive: (!keepalive.is_zero()).then_some(keepalive),
+            is_internal: false,
             admission: (own.max_connections > 0).then(|| Admission::new(own.max_connections)),
             connect_rate: ConnectRate::new(own.max_connects_per_second),
         })
+    }
+
+    /// One without a socket, for clients that are parts of this process.
+    pub fn internal(name: &str, settings: Settings) -> Listener {
+        Listener {
+            name: name.into(),
+            address: name.to_owned(),
+            transport: TransportKind::Unix,
+            settings,
+            rate_limits: None,
+            tls: None,
+            tls_handshakes: Semaphore::new(0),
+            http_path: String::new(),
+            certificate_name: CertificateName::Off,
+            certificate_use: CertificateUse::UserName,
+            tcp_keepalive: None,
+            is_internal: true,
+            admission: None,
+            connect_rate: None,
+        }
     }
 
     /// A place among this listener's connections; `None`: there is none left.

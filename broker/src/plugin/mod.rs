@@ -24,6 +24,7 @@ mod auth_jwt;
 mod auth_scram;
 mod authentication;
 mod auto_subscription;
+mod bridge;
 mod desk;
 mod enhanced_authentication;
 #[cfg(test)]
@@ -118,12 +119,15 @@ pub(crate) fn all(
     http: Arc<HttpControl>,
     desk: &Arc<EngineDesk>,
 ) -> Vec<Box<dyn Plugin>> {
+    let [egress, ingress] = bridge::both(desk);
     vec![
         Box::new(access_control::AccessControl),
         Box::new(auth_file::AuthFile),
         Box::new(auth_http::AuthHttp),
         Box::new(auth_jwt::AuthJwt),
         Box::new(auto_subscription::AutoSubscriptionPlugin),
+        Box::new(egress),
+        Box::new(ingress),
         Box::new(fixed::Fixed::cluster(members)),
         Box::new(fixed::Fixed::counter()),
         Box::new(flapping_detect::FlappingDetect),

@@ -103,6 +103,7 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
         }
     };
     let stream = Rc::new(stream);
+    let is_internal = listener.is_internal;
     let established = shard.borrow_mut().establish(
         key,
         &request,
@@ -114,7 +115,9 @@ pub(super) async fn admit(shard: ShardRef, newcomer: Newcomer<Transport>) {
     drop(handshaking);
     match established {
         Some(id) => {
-            shard.borrow_mut().auto_subscribe(key, id);
+            if !is_internal {
+                shard.borrow_mut().auto_subscribe(key, id);
+            }
             tokio::task::spawn_local(drive::drive(shard, key, id, stream, tickets));
         }
         None => {
@@ -262,7 +265,7 @@ impl Shard {
             }
             return key;
         }
-        let session = Session::new(self.engine.settings.outbound_limits);
+        let session = Session::new(self.engine.settings.outbound_limits_of(client_id));
         let key = self.slots.insert(Slot {
             claims: 1,
             ..Slot::new(client_id.into(), session)
@@ -317,12 +320,14 @@ impl Shard {
         self.last_connection_id += 1;
         let id = ConnectionId(self.last_connection_id);
         let (authentication, proof) = screened.authentication.unzip();
+        let cluster_id = request.is_bridge.then(|| self.engine.cluster_id());
         let welcome = Welcome {
             request,
             settings,
             session_present: won.session_present,
             retain_available: self.retain_available(),
             proof: proof.as_ref(),
+            cluster_id: cluster_id.as_deref(),
         };
         let identity = screened.identity;
         let mut connection = Box::new(self.connection(id, request, place, rest, identity));

@@ -1,9 +1,13 @@
 //! CONNACK (MQTT 5 §3.2): what the node grants to a client, and what it is able to take.
 
 use super::screening::Proof;
-use crate::{connect::ConnectRequest, plugin, settings::Settings};
+use crate::{
+    connect::{BRIDGE_PROPERTY, ConnectRequest},
+    plugin,
+    settings::Settings,
+};
 use raftmq_mqtt::{
-    codec::{ConnAck, ConnAckProperties, QoS, ReasonCode, Version},
+    codec::{ConnAck, ConnAckProperties, Diagnostics, QoS, ReasonCode, UserProperties, Version},
     topic,
 };
 use std::num::{NonZeroU16, NonZeroU32};
@@ -17,17 +21,26 @@ pub(super) struct Welcome<'a> {
     pub retain_available: bool,
     /// The last word of an enhanced authentication [MQTT-4.12.0-5].
     pub proof: Option<&'a Proof>,
+    /// For a bridge: which cluster it has reached.
+    pub cluster_id: Option<&'a str>,
 }
 
 impl Welcome<'_> {
     /// Appends CONNACK, if it respects the client's Maximum Packet Size [MQTT-3.1.2-24].
     pub fn write(&self, max_packet_size: u32, out: &mut Vec<u8>) -> Result<(), Unsendable> {
         let response_information = self.response_information();
+        let told = [(BRIDGE_PROPERTY, self.cluster_id.unwrap_or_default())];
         let connack = ConnAck {
             session_present: self.session_present,
             reason_code: ReasonCode::Success,
             properties: self.properties(response_information.as_deref()),
-            ..ConnAck::default()
+            diagnostics: Diagnostics {
+                reason_string: None,
+                user_properties: match self.cluster_id {
+                    Some(_) => UserProperties::Pairs(&told),
+                    None => UserProperties::default(),
+                },
+            },
         };
         connack
             .encode(self.request.version, max_packet_size, out)
@@ -84,7 +97,7 @@ pub(super) struct Unsendable;
 mod tests {
     use super::*;
     use crate::config::Config;
-    use raftmq_mqtt::codec::{self, Connect, ConnectProperties, Packet, UserProperties};
+    use raftmq_mqtt::codec::{self, Connect, ConnectProperties, Packet};
 
     fn request(client_id: &str, asks: Option<bool>) -> ConnectRequest {
         ConnectRequest::new(&Connect {
@@ -111,6 +124,7 @@ mod tests {
             session_present: false,
             retain_available: true,
             proof: None,
+            cluster_id: None,
         };
         welcome.write(u32::MAX, &mut out).expect("it fits");
         out
@@ -185,6 +199,32 @@ mod tests {
         assert_eq!(told.subscription_identifier_available, Some(false));
     }
 
+    #[test]
+    fn only_a_bridge_is_told_which_cluster_it_has_reached() {
+        let config = Config::default();
+        let request = request("me", None);
+        for cluster_id in [None, Some("here")] {
+            let welcome = Welcome {
+                request: &request,
+                settings: &Settings::new(&config),
+                session_present: false,
+                retain_available: true,
+                proof: None,
+                cluster_id,
+            };
+            let mut bytes = Vec::new();
+            welcome.write(u32::MAX, &mut bytes).expect("it fits");
+            let frame = codec::frame(&bytes, u32::MAX)
+                .expect("a frame")
+                .expect("whole");
+            let Ok(Packet::ConnAck(connack)) = codec::decode(Version::V5, &frame) else {
+                panic!("no CONNACK");
+            };
+            let mut told = connack.diagnostics.user_properties.iter();
+            assert_eq!(told.next(), cluster_id.map(|id| (BRIDGE_PROPERTY, id)));
+        }
+    }
+
     /// [MQTT-3.1.2-24]
     #[test]
     fn a_connack_that_the_client_cannot_take_is_not_written() {
@@ -196,6 +236,7 @@ mod tests {
             session_present: false,
             retain_available: true,
             proof: None,
+            cluster_id: None,
         };
         let mut out = Vec::new();
         assert_eq!(welcome.write(10, &mut out), Err(Unsendable));

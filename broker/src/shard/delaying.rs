@@ -3,7 +3,7 @@
 use super::{
     Shard,
     deferred::{Owner, Part},
-    publish::Identifier,
+    identifier::Identifier,
     slots::SlotKey,
     subscribe::publication_of,
 };

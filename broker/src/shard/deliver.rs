@@ -87,7 +87,7 @@ fn known_session(
     client_id: &str,
 ) -> Option<SlotKey> {
     let known = table.session(client_id)?;
-    let session = Session::new(engine.settings.outbound_limits);
+    let session = Session::new(engine.settings.outbound_limits_of(client_id));
     let mut slot = Slot {
         epoch: known.epoch.into(),
         created_at_ms: known.created_at_ms,

@@ -2,6 +2,7 @@
 //! time. Whom it wants banned is banned by an entry of the log, on all nodes.
 
 use super::{Shard, slots::SlotKey, wall_clock_ms};
+use crate::connect;
 use raftmq_mqtt::codec::ReasonCode;
 use raftmq_store::table::{Ban, BanOf, Outcome};
 use std::{sync::Arc, time::Duration};
@@ -15,6 +16,10 @@ impl Shard {
         let Some(slot) = self.slots.get(key) else {
             return;
         };
+        // What the broker's own clients do is nobody's attack.
+        if connect::is_reserved(&slot.client_id) {
+            return;
+        }
         if let Some(time) = detector.connection_ended(&slot.client_id, self.clock.now) {
             self.ban_flapping(slot.client_id.clone(), time);
         }

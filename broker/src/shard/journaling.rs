@@ -14,7 +14,6 @@ use crate::{
     config::Durability,
     journal::record::{Name, Record, Role},
 };
-use raftmq_mqtt::session::Session;
 use std::time::Duration;
 
 /// Bytes that a shard stages at once for a checkpoint.
@@ -241,9 +240,4 @@ pub(super) async fn checkpoint(shard: ShardRef) {
         }
         tokio::time::sleep(SLICE_PAUSE).await;
     }
-}
-
-/// An empty session in the place of one that is taken out.
-pub(super) fn empty(shard: &Shard) -> Session {
-    Session::new(shard.engine.settings.outbound_limits)
 }

@@ -43,6 +43,7 @@ mod explain;
 mod flapping;
 mod flush;
 mod handshake;
+mod identifier;
 mod inspect;
 mod journaling;
 mod ledger;

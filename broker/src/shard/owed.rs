@@ -12,7 +12,6 @@ use super::{
     Shard,
     deferred::{Owner, Part},
     deliver::{self, count_dropped},
-    journaling::empty,
     ledger::Wait,
     slots::SlotKey,
 };
@@ -90,7 +89,8 @@ impl Shard {
             let Some(journaled) = self.ledger.begin() else {
                 return;
             };
-            let owed = Owed::new(journaled, created_at_ms, empty(self));
+            let limits = self.engine.settings.outbound_limits_of(client_id);
+            let owed = Owed::new(journaled, created_at_ms, Session::new(limits));
             let name = owed.name(client_id);
             let frames = &mut Default::default();
             self.ledger

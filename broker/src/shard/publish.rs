@@ -3,17 +3,16 @@
 use super::{
     Shard,
     deferred::{Owner, Part},
+    identifier::Identifier,
     permission::Admission,
     slots::SlotKey,
 };
 use crate::counting;
 use crate::journal::record::Record;
 use crate::router::{Destinations, GroupMember, LeftSubscriber, Lifetime};
-use raftmq_api::counters::Metric;
 use raftmq_mqtt::{
-    codec::{Publish, QoS, ReasonCode, Version},
+    codec::{Publish, QoS, ReasonCode},
     publication::{Expiry, Origin, Publication, Target},
-    session::Acceptance,
     topic,
 };
 use raftmq_proto::v1;
@@ -66,15 +65,6 @@ impl Route {
     }
 }
 
-/// What is known of the packet identifier of a PUBLISH.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Identifier {
-    /// It is new, or QoS 0 has none: the message goes on.
-    Fresh,
-    /// The message was taken before, or its connection is gone.
-    Known,
-}
-
 impl Shard {
     /// A PUBLISH of a client. `Err`: the connection is to be closed with this reason.
     pub(super) fn publish_packet(
@@ -104,6 +94,10 @@ impl Shard {
             return Ok(());
         };
         let client_id = slot.client_id.clone();
+        let origin = match &slot.connection {
+            Some(connection) if connection.listener.is_internal => Origin::Bridge,
+            _ => Origin::Client,
+        };
         if self.accept_identifier(key, publish)? == Identifier::Known {
             return Ok(());
         }
@@ -126,7 +120,7 @@ impl Shard {
             qos: publish.qos,
             retain,
             expiry: self.expiry(publish.properties.message_expiry_interval()),
-            origin: Origin::Client,
+            origin,
             publisher: &client_id,
             target: None,
         };
@@ -142,44 +136,6 @@ impl Shard {
         self.note_publish(key, publish, &publication);
         self.publish(&publication, &route, Some(key), owner);
         Ok(())
-    }
-
-    /// Notes the packet identifier of a QoS 1 or 2 PUBLISH, unless it is under way already: then the client
-    /// is answered as it was, or will be.
-    pub(super) fn accept_identifier(
-        &mut self,
-        key: SlotKey,
-        publish: &Publish<'_>,
-    ) -> Result<Identifier, ReasonCode> {
-        if publish.qos == QoS::AtMostOnce {
-            return Ok(Identifier::Fresh);
-        }
-        let packet_id = publish.packet_id.map_or(0, |id| id.get());
-        let Some(slot) = self.slots.get_mut(key) else {
-            return Ok(Identifier::Known);
-        };
-        let Some(connection) = slot.connection.as_deref_mut() else {
-            return Ok(Identifier::Known);
-        };
-        let receive_maximum = connection.listener.settings.max_inflight;
-        let inbound = &mut slot.session.inbound;
-        if connection.version == Version::V5
-            && inbound.exceeds(publish.qos, packet_id, receive_maximum)
-        {
-            return Err(ReasonCode::ReceiveMaximumExceeded);
-        }
-        let (is_journaled, before) = (slot.journaled.is_some(), connection.out.len());
-        match inbound.accept(publish.qos, packet_id, &mut connection.wire()) {
-            Acceptance::Route => Ok(Identifier::Fresh),
-            Acceptance::Repeated | Acceptance::UnderWay => {
-                self.counters.add(Metric::ClientPublishDuplicate, 1);
-                if is_journaled {
-                    self.hold_output(key, before);
-                }
-                self.mark_dirty(key);
-                Ok(Identifier::Known)
-            }
-        }
     }
 
     /// The topic name that the packet's alias stands for; `None`: it has no alias.

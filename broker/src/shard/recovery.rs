@@ -89,9 +89,10 @@ impl Shard {
     /// the others hold is owed to it.
     pub(super) fn recover(&mut self, mut images: Vec<Image>) {
         images.sort_by_key(|image| std::cmp::Reverse((image.epoch, image.session)));
-        let limits = self.engine.settings.outbound_limits;
+        let engine = self.engine.clone();
         let mut messages = Messages::default();
         for image in images {
+            let limits = engine.settings.outbound_limits_of(&image.client_id);
             let session = session_of(&image, limits, &mut messages);
             let client_id: Arc<str> = image.client_id.as_str().into();
             if image.role == Role::Session && self.slots.find(&client_id).is_none() {

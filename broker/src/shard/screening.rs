@@ -7,7 +7,7 @@ use super::{
     permission::ClientIdentity,
 };
 use crate::{
-    connect::ConnectRequest,
+    connect::{self, ConnectRequest},
     plugin::{self, Credentials, Decision, Denial, Grant},
     settings::Settings,
 };
@@ -83,7 +83,14 @@ pub(super) async fn screen(
 ) -> Result<Screened, Refusal> {
     let listener = line.listener;
     check(shard, request, &listener.settings)?;
+    check_reserved(request, listener.is_internal)?;
     banning::check(shard, request, peer)?;
+    if listener.is_internal {
+        return Ok(Screened {
+            identity: ClientIdentity::new(request.user_name.as_deref(), peer, own_client()),
+            authentication: None,
+        });
+    }
     let (grant, authentication) = match request.authentication_method.take() {
         None => (authenticate(shard, request, peer).await?, None),
         Some(name) => {
@@ -129,6 +136,25 @@ fn check(shard: &ShardRef, request: &ConnectRequest, settings: &Settings) -> Res
     }
     shard.counters.add(Metric::ClientAuthenticate, 1);
     check_will(request, settings, shard.retain_available())
+}
+
+/// Nobody else takes the place of one of the broker's own clients: it would get what was meant for them.
+fn check_reserved(request: &ConnectRequest, is_internal: bool) -> Result<(), Refusal> {
+    match connect::is_reserved(&request.client_id) == is_internal {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            ReasonCode::ClientIdentifierNotValid,
+            "identifiers that begin like this are the broker's own",
+        )),
+    }
+}
+
+/// What is configured on this node is the operator's own doing, so no rules hold for it.
+fn own_client() -> Grant {
+    Grant {
+        superuser: true,
+        ..Grant::default()
+    }
 }
 
 /// Asks the plugins; a client that none of them knows is let in when `mqtt.allow_anonymous` says so, or

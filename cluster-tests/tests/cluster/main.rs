@@ -52,3 +52,4 @@ mod t95_membership;
 mod t96_operators;
 mod t97_durable;
 mod t98_nearly_full_disk;
+mod t99_bridge;
