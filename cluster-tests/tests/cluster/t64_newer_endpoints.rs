@@ -68,7 +68,7 @@ async fn every_node_tells_the_features_of_all_and_where_they_differ() {
     );
     let offered = json!({
         "retain": true, "message_storage": false, "session_storage": true,
-        "delayed": false, "shared_subscription": true, "auto_subscription": false,
+        "delayed": true, "shared_subscription": true, "auto_subscription": false,
     });
     for row in features["nodes"].as_array().unwrap() {
         assert_eq!(row["features"], offered, "{row}");

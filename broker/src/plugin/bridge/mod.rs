@@ -16,7 +16,7 @@
 //!
 //! | room | concern |
 //! | --- | --- |
-//! | [`settings`], [`remote`] | the files, and what is wrong with them |
+//! | [`settings`], [`checks`], [`remote`] | the files, and what is wrong with them |
 //! | [`echoes`] | settings by which messages would come back |
 //! | [`mapping`] | what becomes of a message on its way: topic, QoS, retain, marks against loops |
 //! | [`relay`] | what is under way and who acknowledges what: packets in, packets out, no socket and no clock |
@@ -27,6 +27,7 @@
 //! | [`tally`] | what is told about them |
 
 mod candidate;
+mod checks;
 mod connecting;
 mod echoes;
 mod mapping;

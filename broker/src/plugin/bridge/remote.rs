@@ -1,6 +1,6 @@
 //! The remote broker of a bridge: where it is, how it is trusted, and what it is told in CONNECT.
 
-use super::settings::{Direction, qos};
+use super::{checks::qos, settings::Direction};
 use crate::plugin::file;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use raftmq_api::{TlsFiles, client::tls_config};

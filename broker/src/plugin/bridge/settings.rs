@@ -2,14 +2,12 @@
 //! with them.
 
 use super::{
+    checks::{check_topic, checked_filter, qos},
     mapping::{LOCAL_TOPIC, REMOTE_TOPIC, Retain},
     remote::{Link, Remote, Spoken, V4, V5},
 };
 use crate::{connect::RESERVED_PREFIX, plugin::file, settings::BRIDGE_QUEUE_MESSAGES};
-use raftmq_mqtt::{
-    codec::QoS,
-    topic::{self, SharedFilter},
-};
+use raftmq_mqtt::{codec::QoS, topic::SharedFilter};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
@@ -485,23 +483,4 @@ impl<E: Written> Bridge<E> {
 
 fn whole_seconds(duration: Duration) -> Option<u32> {
     u32::try_from(duration.as_secs()).ok()
-}
-
-/// Reads a QoS.
-pub(super) fn qos(name: &str, number: u8) -> Result<QoS, String> {
-    QoS::from_number(number).ok_or_else(|| format!("{name} is out of range: 0 to 2"))
-}
-
-fn checked_filter(name: &str, filter: &str) -> Result<String, String> {
-    SharedFilter::parse(filter).map_err(|error| format!("{name}: {filter:?}: {error}"))?;
-    Ok(filter.to_owned())
-}
-
-/// With anything in the placeholder's place it has to be a topic name.
-fn check_topic(name: &str, template: &str, placeholder: &str) -> Result<(), String> {
-    let example = template.replace(placeholder, "a");
-    if example.contains("${") {
-        return Err(format!("{name}: {placeholder} is the only placeholder"));
-    }
-    topic::validate_name(&example).map_err(|error| format!("{name}: {template:?}: {error}"))
 }

@@ -460,11 +460,11 @@ impl Played {
         sent
     }
 
-    fn to_source(&mut self) -> Vec<(codec::PacketType, u16)> {
+    fn source_gets(&mut self) -> Vec<(codec::PacketType, u16)> {
         Self::sent(&mut self.relay.to_source)
     }
 
-    fn to_target(&mut self) -> Vec<(codec::PacketType, u16)> {
+    fn target_gets(&mut self) -> Vec<(codec::PacketType, u16)> {
         Self::sent(&mut self.relay.to_target)
     }
 
@@ -486,12 +486,12 @@ fn the_source_is_told_in_its_order_and_only_what_the_target_has() {
     let mut played = Played::new().up();
     played.take(&Arriving::new(7));
     played.take(&Arriving::new(8));
-    assert_eq!(played.to_target(), [(Publish, 1), (Publish, 2)]);
-    assert_eq!(played.to_source(), []);
+    assert_eq!(played.target_gets(), [(Publish, 1), (Publish, 2)]);
+    assert_eq!(played.source_gets(), []);
     played.acknowledged(2);
-    assert_eq!(played.to_source(), [], "the first one is not done");
+    assert_eq!(played.source_gets(), [], "the first one is not done");
     played.acknowledged(1);
-    assert_eq!(played.to_source(), [(PubAck, 7), (PubAck, 8)]);
+    assert_eq!(played.source_gets(), [(PubAck, 7), (PubAck, 8)]);
     assert_eq!(played.shown("/forwarded"), 2);
 }
 
@@ -503,9 +503,9 @@ fn the_window_of_the_target_holds_and_that_of_the_source_ends_reading() {
         played.take(&Arriving::new(id));
     }
     assert!(!played.relay.wants_more());
-    assert_eq!(played.to_target(), [(Publish, 1), (Publish, 2)]);
+    assert_eq!(played.target_gets(), [(Publish, 1), (Publish, 2)]);
     played.acknowledged(1);
-    assert_eq!(played.to_target(), [(Publish, 3)]);
+    assert_eq!(played.target_gets(), [(Publish, 3)]);
     assert!(played.relay.wants_more());
 }
 
@@ -516,18 +516,18 @@ fn qos_2_is_done_when_pubcomp_has_come() {
         qos: QoS::ExactlyOnce,
         ..Arriving::new(9)
     });
-    played.to_target();
+    played.target_gets();
     let released = played.target_says(&Packet::PubRec(ack(1, ReasonCode::Success)));
     assert_eq!(released, Ok(()));
-    assert_eq!(played.to_target(), [(PubRel, 1)]);
-    assert_eq!(played.to_source(), []);
+    assert_eq!(played.target_gets(), [(PubRel, 1)]);
+    assert_eq!(played.source_gets(), []);
     let done = played.target_says(&Packet::PubComp(ack(1, ReasonCode::Success)));
     assert_eq!(done, Ok(()));
-    assert_eq!(played.to_source(), [(PubRec, 9)]);
+    assert_eq!(played.source_gets(), [(PubRec, 9)]);
     let (relay, now) = (&mut played.relay, played.now);
     let release = Packet::PubRel(ack(9, ReasonCode::Success));
     assert_eq!(relay.source_says(&release, now), Ok(()));
-    assert_eq!(played.to_source(), [(PubComp, 9)]);
+    assert_eq!(played.source_gets(), [(PubComp, 9)]);
 }
 
 #[test]
@@ -536,19 +536,22 @@ fn what_the_target_has_not_acknowledged_goes_to_its_next_connection_in_order() {
     for id in 1..=3 {
         played.take(&Arriving::new(id));
     }
-    played.to_target();
+    played.target_gets();
     played.acknowledged(2);
     played.relay.target_is_down();
-    assert_eq!(played.to_target(), []);
+    assert_eq!(played.target_gets(), []);
     played.relay.target_is_up(TARGET, played.now);
     assert_eq!(
-        played.to_target(),
+        played.target_gets(),
         [(Publish, 4), (Publish, 5)],
         "1 and 3 anew"
     );
     played.acknowledged(4);
     played.acknowledged(5);
-    assert_eq!(played.to_source(), [(PubAck, 1), (PubAck, 2), (PubAck, 3)]);
+    assert_eq!(
+        played.source_gets(),
+        [(PubAck, 1), (PubAck, 2), (PubAck, 3)]
+    );
 }
 
 #[test]
@@ -561,7 +564,7 @@ fn a_lost_source_sends_again_what_waits_and_is_not_answered_on_its_old_connectio
     assert_eq!(played.relay.pending(), 2, "those that are on their way");
     played.acknowledged(1);
     played.acknowledged(2);
-    assert_eq!(played.to_source(), []);
+    assert_eq!(played.source_gets(), []);
     assert_eq!(played.relay.pending(), 0);
 }
 
@@ -573,25 +576,25 @@ fn qos_0_is_not_kept_for_a_target_that_is_away() {
     assert_eq!(played.shown("/dropped/not_connected"), 1);
     played = played.up();
     played.take(&Arriving::new(0));
-    assert_eq!(played.to_target(), [(Publish, 0)]);
+    assert_eq!(played.target_gets(), [(Publish, 0)]);
 }
 
 #[test]
 fn what_cannot_be_forwarded_is_acknowledged_and_counted() {
     let mut played = Played::new().up();
     played.take(&Arriving::marked(&["remote:1883"]));
-    assert_eq!(played.to_source(), [(PubAck, 1)]);
+    assert_eq!(played.source_gets(), [(PubAck, 1)]);
     assert_eq!(played.shown("/dropped/loop"), 1);
     played.take(&Arriving {
         bytes: 300,
         ..Arriving::new(2)
     });
-    assert_eq!(played.to_source(), [(PubAck, 2)]);
+    assert_eq!(played.source_gets(), [(PubAck, 2)]);
     assert_eq!(played.shown("/dropped/too_large"), 1);
     played.take(&Arriving::new(3));
     let refused = ack(1, ReasonCode::NotAuthorized);
     assert_eq!(played.target_says(&Packet::PubAck(refused)), Ok(()));
-    assert_eq!(played.to_source(), [(PubAck, 3)]);
+    assert_eq!(played.source_gets(), [(PubAck, 3)]);
     assert_eq!(played.shown("/dropped/refused"), 1);
     assert_eq!(played.shown("/forwarded"), 0);
 }
@@ -602,7 +605,7 @@ fn a_target_without_room_is_tried_again() {
     played.take(&Arriving::new(1));
     let full = ack(1, ReasonCode::QuotaExceeded);
     assert!(played.target_says(&Packet::PubAck(full)).is_err());
-    assert_eq!(played.to_source(), []);
+    assert_eq!(played.source_gets(), []);
     assert_eq!(played.relay.pending(), 1);
 }
 
@@ -615,8 +618,8 @@ fn a_message_whose_time_is_over_is_not_sent() {
     });
     played.now += Duration::from_secs(10);
     played = played.up();
-    assert_eq!(played.to_target(), []);
-    assert_eq!(played.to_source(), [(PubAck, 1)]);
+    assert_eq!(played.target_gets(), []);
+    assert_eq!(played.source_gets(), [(PubAck, 1)]);
     assert_eq!(played.shown("/dropped/expired"), 1);
 }
 

@@ -179,7 +179,7 @@ async fn the_last_word_on_one_node_comes_before_the_first_on_another() {
             "round {round}, {from} to {to}"
         );
     }
-    let mut last = cluster.connect(1, "last").open().await;
+    let last = cluster.connect(1, "last").open().await;
     last.publish("will", 1, "no will before this")
         .await
         .expect("acknowledged");
