@@ -195,7 +195,12 @@ async fn claim(
             "this node does not serve now",
         ));
     }
-    releasing::await_earlier(shard, &request.client_id).await;
+    if !releasing::await_earlier(shard, &request.client_id).await {
+        return Err(Refusal::new(
+            ReasonCode::ServerUnavailable,
+            "another connection of this client has come meanwhile",
+        ));
+    }
     let mut op = claiming::claim_op(request, listener, engine.node_id, stream, peer);
     claiming::set_superuser(&mut op, screened.identity.superuser);
     let durability = listener.settings.durability_of(request);

@@ -30,9 +30,33 @@ const TURNS: u32 = 3;
 pub(super) struct Releasing {
     under_way: HashMap<Arc<str>, u32>,
     decided: Rc<Notify>,
+    /// For each client with CONNECTs that wait for another node: the latest, and how many.
+    waiting: HashMap<Arc<str>, (u64, u32)>,
+    last_arrival: u64,
 }
 
 impl Releasing {
+    /// A CONNECT has arrived, and is about to wait.
+    fn arrives(&mut self, client_id: &str) -> u64 {
+        self.last_arrival += 1;
+        let waiting = self.waiting.entry(client_id.into()).or_default();
+        *waiting = (self.last_arrival, waiting.1 + 1);
+        self.last_arrival
+    }
+
+    /// It has waited. `false`: a later one of the same client has arrived meanwhile.
+    fn goes_on(&mut self, client_id: &str, arrival: u64) -> bool {
+        let Some((latest, count)) = self.waiting.get_mut(client_id) else {
+            return true;
+        };
+        *count -= 1;
+        let (is_latest, is_last) = (*latest == arrival, *count == 0);
+        if is_last {
+            self.waiting.remove(client_id);
+        }
+        is_latest
+    }
+
     pub fn begin(&mut self, client_id: &Arc<str>) {
         *self.under_way.entry(client_id.clone()).or_default() += 1;
     }
@@ -55,8 +79,15 @@ impl Releasing {
 }
 
 /// Waits until what the client has said on its connection to another node, or on an earlier one to this
-/// node, is in the table.
-pub(super) async fn await_earlier(shard: &ShardRef, client_id: &str) {
+/// node, is in the table. `false`: meanwhile a later CONNECT of this client has come here, which would be
+/// claimed before this one and lose to it.
+pub(super) async fn await_earlier(shard: &ShardRef, client_id: &str) -> bool {
+    let arrival = shard.borrow_mut().releasing.arrives(client_id);
+    hear_earlier(shard, client_id).await;
+    shard.borrow_mut().releasing.goes_on(client_id, arrival)
+}
+
+async fn hear_earlier(shard: &ShardRef, client_id: &str) {
     let engine = shard.borrow().engine.clone();
     let node = {
         let table = engine.store.table().read();
@@ -141,5 +172,33 @@ impl Drop for Release {
         if let Some(Ok(mut shard)) = shard.as_deref().map(RefCell::try_borrow_mut) {
             shard.releasing.end(&self.client_id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Releasing;
+
+    #[test]
+    fn of_those_that_wait_together_only_the_latest_goes_on() {
+        let mut releasing = Releasing::default();
+        let first = releasing.arrives("a");
+        let second = releasing.arrives("a");
+        assert!(!releasing.goes_on("a", first));
+        assert!(releasing.goes_on("a", second));
+        let other = releasing.arrives("b");
+        let third = releasing.arrives("a");
+        assert!(releasing.goes_on("a", third));
+        assert!(releasing.goes_on("b", other));
+        assert!(releasing.waiting.is_empty());
+    }
+
+    #[test]
+    fn the_latest_may_have_gone_on_before_an_earlier_one_has_waited() {
+        let mut releasing = Releasing::default();
+        let first = releasing.arrives("a");
+        let second = releasing.arrives("a");
+        assert!(releasing.goes_on("a", second));
+        assert!(!releasing.goes_on("a", first));
     }
 }
